@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+
+export BASE MACHINE SUITE KERNEL SIGNOFF
+
+help:
+	@echo 'make run       apply the series to the base kernel, boot it next to the stock one'
+	@echo '               with a real DMA device, show what each does with the same mappings'
+	@echo 'make test      every KUnit suite and selftest on every machine and base'
+	@echo 'make series    out/BASE: patches for git am, an mbox with cover letter, a quilt series'
+	@echo 'make tree      tree/BASE: a git tree with one commit per patch, to work in'
+	@echo 'make refresh   write tree/BASE back into the series'
+	@echo 'make check     every static rule: layout, patches, checkpatch, sparse, W=1, clang'
+	@echo
+	@echo 'BASE=$(notdir $(patsubst %/base.toml,%,$(firstword $(wildcard series/*/base.toml))))      one base instead of all of: $(notdir $(patsubst %/base.toml,%,$(wildcard series/*/base.toml)))'
+	@echo 'MACHINE=name   one machine instead of all of: $(basename $(notdir $(wildcard machines/*.toml)))'
+	@echo 'SUITE=name     one KUnit suite or selftest, or suite.case; wildcards work'
+	@echo 'KERNEL=path    your kernel, a git tree or a tarball, in place of the base'
+	@echo 'SIGNOFF="Name <address>"   sign off the patches that make series writes'
+
+run test series tree refresh check:
+	@python3 -m harness $@
+
+.PHONY: help run test series tree refresh check

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Turn base and series into git trees, and a git tree back into the series."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from harness import fetch
+from harness.project import (CACHE, ROOT, Base, Failure, base_names, bases, cache_lock, main,
+                             output_of, relative, say)
+
+# The same commits, down to their hashes, whoever makes them and whenever.
+IDENTITY = ('DMA coherence series', 'dma-coherence@localhost.invalid')
+DATE = '2026-01-01T00:00:00+0000'
+
+
+def git(repo, *arguments, identity=IDENTITY, **options):
+    name, mail = identity
+    environment = dict(os.environ, GIT_COMMITTER_NAME=name, GIT_COMMITTER_EMAIL=mail,
+                       GIT_AUTHOR_NAME=name, GIT_AUTHOR_EMAIL=mail,
+                       GIT_COMMITTER_DATE=DATE, GIT_AUTHOR_DATE=DATE,
+                       GIT_CONFIG_GLOBAL='/dev/null', GIT_CONFIG_NOSYSTEM='1')
+    return output_of(['git', '-C', str(repo), '-c', 'advice.detachedHead=false',
+                      '-c', 'gc.auto=0', '-c', 'core.quotePath=false', *arguments],
+                     env=environment, **options)
+
+
+def tree_version(tree):
+    """What a kernel tree says it is, for instance 6.18.15."""
+    try:
+        makefile = (tree / 'Makefile').read_text(errors='replace')
+    except OSError:
+        makefile = ''
+    found = dict(re.findall(r'^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$', makefile, re.M))
+    if len(found) < 3:
+        raise Failure(f'{tree} is not a Linux source tree: its Makefile names no version')
+    return '{VERSION}.{PATCHLEVEL}.{SUBLEVEL}'.format(**found)
+
+
+def import_tree(target, fill):
+    """Make a git repository of one commit from what fill() puts into a directory."""
+    if (target / '.git' / 'imported').exists():
+        return target
+    part = target.with_name(target.name + '.part')
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        fill(part)
+        version = tree_version(part)
+        say(f'  import Linux {version} into git')
+        git(part, 'init', '--quiet', '--initial-branch=base')
+        # A packaged tree may ignore all of its files.
+        git(part, 'add', '--all', '--force', '.')
+        git(part, 'commit', '--quiet', '--message', f'Linux {version}')
+        git(part, 'tag', 'base')
+        (part / '.git' / 'imported').touch()
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def import_release(version, sources):
+    """The pristine tree of a release as a git repository in the cache."""
+    target = CACHE / 'base' / f'{version}-{sources[0]["sha256"][:8]}'
+    for source in sources:
+        other = CACHE / 'base' / f'{version}-{source["sha256"][:8]}'
+        if (other / '.git' / 'imported').exists():
+            return other
+    archive, source = fetch.tarball(version, sources)
+    target = CACHE / 'base' / f'{version}-{source["sha256"][:8]}'
+    return import_tree(target, lambda part: fetch.unpack(archive, part, source))
+
+
+def import_given(path):
+    """The kernel the user named with KERNEL=, which stays as it is."""
+    if path.is_dir():
+        try:
+            commit = git(path, 'rev-parse', 'HEAD').strip()
+        except Failure as failure:
+            raise Failure(f'KERNEL={path} is neither a git tree nor an archive') from failure
+
+        def fill(part):
+            part.mkdir(parents=True)
+            with subprocess.Popen(['git', '-C', str(path), 'archive', commit],
+                                  stdout=subprocess.PIPE) as archive:
+                output_of(['tar', '--extract', '--directory', str(part)], stdin=archive.stdout)
+            if archive.returncode:
+                raise Failure(f'KERNEL={path}: git archive failed')
+        return import_tree(CACHE / 'base' / f'given-{commit[:12]}', fill)
+    digest = fetch.sha256(path)[:12]
+    return import_tree(CACHE / 'base' / f'given-{digest}',
+                       lambda part: fetch.unpack(path, part))
+
+
+def stock(base):
+    """The git repository of the base kernel, checked out without the series."""
+    given = fetch.given()
+    if not given:
+        return import_release(base.version, base.sources)
+    tree = import_given(given)
+    version = tree_version(tree)
+    if version.rsplit('.', 1)[0] != base.name:
+        raise Failure(f'KERNEL={given} is Linux {version}, BASE={base.name} needs '
+                      f'{base.name}.x')
+    return tree
+
+
+def apply_series(tree, base, identity=IDENTITY, sign=False):
+    """git am the series into a tree, each patch together with its new files."""
+    version = tree_version(tree)
+    extra = ['--reset-author', '--signoff'] if sign else []
+    for patch, files in base.series():
+        try:
+            git(tree, 'am', '--quiet', '--empty=keep', str(base.dir / patch), identity=identity)
+        except Failure as failure:
+            detail = subprocess.run(['git', '-C', str(tree), 'apply', '--check',
+                                     str(base.dir / patch)], capture_output=True, text=True)
+            subprocess.run(['git', '-C', str(tree), 'am', '--abort'], capture_output=True)
+            where = detail.stderr.strip().splitlines()
+            raise Failure(f'{relative(base.dir / patch)} does not apply to Linux {version}: '
+                          + (where[0] if where else str(failure))) from failure
+        for name in files:
+            if (tree / name).exists():
+                raise Failure(f'{name} would overwrite a file of Linux {version}: '
+                              f'change it with a patch instead')
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(base.root / name, tree / name)
+            git(tree, 'add', '--force', '--sparse', name)
+        if files or sign:
+            git(tree, 'commit', '--quiet', '--amend', '--no-edit', '--allow-empty', *extra,
+                identity=identity)
+    return git(tree, 'rev-parse', 'HEAD').strip()
+
+
+def touched_files(base):
+    """Every file of a kernel tree that the patches change, and Makefile for its version."""
+    touched = {'Makefile'}
+    for patch, _ in base.series():
+        text = (base.dir / patch).read_text()
+        touched |= set(re.findall(r'^(?:---|\+\+\+) [ab]/(\S+)$', text, re.M))
+    return sorted(touched)
+
+
+def scratch_commit(repo, base, **options):
+    """Apply the series in a throw-away sparse worktree; its files keep their times."""
+    with tempfile.TemporaryDirectory(prefix='dma-coherent-') as scratch:
+        tree = Path(scratch) / 'tree'
+        git(repo, 'worktree', 'prune')
+        git(repo, 'worktree', 'add', '--quiet', '--no-checkout', '--detach', str(tree), 'base')
+        try:
+            git(tree, 'sparse-checkout', 'set', '--no-cone',
+                *('/' + name for name in touched_files(base)))
+            git(tree, 'checkout', '--quiet', '--detach', 'base')
+            return apply_series(tree, base, **options)
+        finally:
+            git(repo, 'worktree', 'remove', '--force', str(tree))
+
+
+def assembled_commit(repo, base):
+    """The commit of base plus series, made anew only when the series has changed."""
+    ref = f'refs/series/{base.digest()}'
+    known = subprocess.run(['git', '-C', str(repo), 'rev-parse', '--quiet', '--verify', ref],
+                           capture_output=True, text=True)
+    if known.returncode == 0:
+        return known.stdout.strip()
+    commit = scratch_commit(repo, base)
+    git(repo, 'update-ref', ref, commit)
+    return commit
+
+
+def patched(base):
+    """A checked-out tree of base plus series, for building."""
+    repo = stock(base)
+    commit = assembled_commit(repo, base)
+    tree = CACHE / 'patched' / repo.name
+    if not tree.exists():
+        git(repo, 'worktree', 'prune')
+        git(repo, 'worktree', 'add', '--quiet', '--detach', str(tree), commit)
+    if git(tree, 'rev-parse', 'HEAD').strip() != commit or \
+            git(tree, 'status', '--porcelain', '--untracked-files=no'):
+        git(tree, 'reset', '--quiet', '--hard', commit)
+    return tree
+
+
+# make tree, make refresh
+
+def work_tree(base):
+    return base.root / 'tree' / base.name
+
+
+def make_tree(base):
+    """A git tree with one commit per patch, for the user to work in."""
+    tree = work_tree(base)
+    repo = stock(base)
+    commit = assembled_commit(repo, base)
+    if tree.exists():
+        written = git(tree, 'rev-parse', 'refs/written').strip()
+        if git(tree, 'status', '--porcelain') or git(tree, 'rev-parse', 'HEAD').strip() != written:
+            raise Failure(f'{relative(tree)} holds work that is not in the series: '
+                          f'run "make refresh BASE={base.name}" or remove the directory')
+        if written != commit:
+            git(tree, 'fetch', '--quiet', str(repo), commit)
+            git(tree, 'reset', '--quiet', '--hard', commit)
+    else:
+        tree.parent.mkdir(exist_ok=True)
+        git(ROOT, 'clone', '--quiet', '--no-checkout', str(repo), str(tree))
+        git(tree, 'fetch', '--quiet', str(repo), commit)
+        git(tree, 'checkout', '--quiet', '-B', f'series-{base.name}', commit)
+        git(tree, 'tag', '--force', 'base', git(repo, 'rev-parse', 'base').strip())
+    git(tree, 'update-ref', 'refs/written', commit)
+    count = len(base.series())
+    say(f'{relative(tree)}: {count} commits on top of the tag "base"; change, reorder and amend '
+        f'them, then run "make refresh BASE={base.name}"')
+
+
+def patch_name(number, subject):
+    return f'{number:04d}-{re.sub(r"[^A-Za-z0-9_.]+", "-", subject).strip("-.")[:52]}.patch'
+
+
+def read_commits(tree):
+    """What the series has to hold for the commits in a tree: patches and new files."""
+    commits = git(tree, 'rev-list', '--reverse', 'base..HEAD').split()
+    if git(tree, 'rev-list', '--merges', 'base..HEAD'):
+        raise Failure(f'{relative(tree)} has merge commits: a series is a straight line')
+    patches, contents, brought_by = [], {}, {}
+    for number, commit in enumerate(commits, 1):
+        subject = git(tree, 'show', '--no-patch', '--format=%s', commit).strip()
+        changes = git(tree, 'diff-tree', '-r', '--no-commit-id', '--no-renames', '--name-status',
+                      commit).splitlines()
+        new = []
+        for status, name in (change.split('\t') for change in changes):
+            if name in brought_by:
+                raise Failure(f'"{subject}" changes {name}, which "{brought_by[name]}" adds: '
+                              f'a new file arrives complete, so squash the change into it')
+            if status == 'A':
+                new.append(name)
+                brought_by[name] = subject
+                contents[name] = git(tree, 'show', f'{commit}:{name}')
+        text = git(tree, 'show', '--format=email', '--stat=72', '--summary', '--patch',
+                   '--no-renames', '--abbrev=12', commit, '--', '.',
+                   *(f':(exclude,top,literal){name}' for name in new))
+        text = re.sub(r'^From [0-9a-f]{40} ', f'From {"0" * 40} ', text)
+        patches.append((patch_name(number, subject), text, sorted(new)))
+    return patches, contents
+
+
+def write_series(base, patches, contents):
+    """Write patches and new files; what belongs to no patch any more goes away."""
+    header = []
+    for line in (base.dir / 'series').read_text().splitlines():
+        if not line.startswith('#'):
+            break
+        header.append(line)
+    others = [Base(name, base.root) for name in base_names(base.root) if name != base.name]
+    used = {name for other in others for name in other.new_files()}
+    for name in set(base.new_files()) - set(contents) - used:
+        (base.root / name).unlink()
+    for old in base.dir.glob('[0-9]*.patch'):
+        if old.name not in {name for name, _, _ in patches}:
+            old.unlink()
+    lines = header
+    for name, text, new in patches:
+        write_if_changed(base.dir / name, text)
+        lines += [name] + [f'    + {path}' for path in new]
+    for name, text in contents.items():
+        write_if_changed(base.root / name, text)
+    write_if_changed(base.dir / 'series', '\n'.join(lines) + '\n')
+
+
+def write_if_changed(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def refresh(base, tree=None):
+    """Write the commits of the work tree back into the series."""
+    tree = tree or work_tree(base)
+    if not tree.exists():
+        raise Failure(f'{relative(tree)} does not exist: run "make tree BASE={base.name}" first')
+    if git(tree, 'status', '--porcelain', '--untracked-files=no'):
+        raise Failure(f'{relative(tree)} has changes that are not committed: commit them first')
+    patches, contents = read_commits(tree)
+    write_series(base, patches, contents)
+    git(tree, 'update-ref', 'refs/written', 'HEAD')
+    say(f'{relative(base.dir)}: {len(patches)} patches, {len(contents)} new files')
+
+
+# make series
+
+def parse_signer(text):
+    found = re.fullmatch(r'\s*([^<>]+?)\s*<([^<>@\s]+@[^<>@\s]+)>\s*', text)
+    if not found:
+        raise Failure(f'SIGNOFF={text}: expected "Name <address>"')
+    return found.groups()
+
+
+def cover(base):
+    path = base.dir / 'cover'
+    try:
+        subject, _, blurb = path.read_text().partition('\n\n')
+    except OSError as error:
+        raise Failure(f'{relative(path)}: {error.strerror}') from error
+    return subject.strip(), blurb.strip()
+
+
+def export(base, signer=None):
+    """Write out/<base>: patches for git am, an mbox with cover letter, a quilt series."""
+    repo = stock(base)
+    if signer:
+        commit = scratch_commit(repo, base, identity=signer, sign=True)
+    else:
+        commit = assembled_commit(repo, base)
+    out = base.root / 'out' / base.name
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    git(repo, 'format-patch', '--quiet', '--cover-letter', '--zero-commit', '--no-signature',
+        '--no-renames', '--abbrev=12', '--output-directory', str(out), f'base..{commit}',
+        identity=signer or IDENTITY)
+    letter = out / '0000-cover-letter.patch'
+    subject, blurb = cover(base)
+    letter.write_text(letter.read_text().replace('*** SUBJECT HERE ***', subject)
+                      .replace('*** BLURB HERE ***', blurb))
+    patches = sorted(path for path in out.glob('[0-9]*.patch') if path != letter)
+    (out / 'series').write_text(''.join(path.name + '\n' for path in patches))
+    with open(out / 'series.mbox', 'w') as mbox:
+        for path in [letter] + patches:
+            mbox.write(path.read_text().rstrip('\n') + '\n\n')
+    say(f'{relative(out)}: {len(patches)} patches for "git am", series.mbox with cover letter, '
+        f'series for quilt')
+    return out
+
+
+def command(what):
+    signer = os.environ.get('SIGNOFF')
+    signer = parse_signer(signer) if signer else None
+    with cache_lock():
+        for base in bases():
+            if what == 'tree':
+                make_tree(base)
+            elif what == 'refresh':
+                refresh(base)
+            elif what == 'series':
+                export(base, signer)
+            else:
+                raise Failure(f'{what}: expected tree, refresh or series')
+
+
+if __name__ == '__main__':
+    main(command, *sys.argv[1:])

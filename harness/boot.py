@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a kernel on one of the machines and keep its log."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from harness.project import CACHE, Failure, Machine, main, say
+
+QEMU = {'x86_64': 'qemu-system-x86_64', 'arm64': 'qemu-system-aarch64'}
+CONSOLE = {'x86_64': 'ttyS0', 'arm64': 'ttyAMA0'}
+TIMEOUT = 300
+TRIAL_TIMEOUT = 20
+
+
+def qemu(machine, accelerator, image, initrd, append):
+    command = [QEMU[machine.arch], '-accel', accelerator, *machine.qemu,
+               '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-nodefaults',
+               '-no-reboot', '-kernel', str(image)]
+    if initrd:
+        command += ['-initrd', str(initrd)]
+    return command + ['-append', f'console={CONSOLE[machine.arch]} panic=-1 printk.devkmsg=on '
+                                 f'{machine.append} {append}'.strip()]
+
+
+def start(command, log, timeout):
+    """Run QEMU until it ends by itself; False if it had to be stopped."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, 'wb') as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT)
+        try:
+            process.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    return True
+
+
+def boot_id():
+    return Path('/proc/sys/kernel/random/boot_id').read_text().strip()
+
+
+def accelerator(machine, image):
+    """KVM only if it has been seen to work: a nested one may hang the guest."""
+    native = os.uname().machine == {'arm64': 'aarch64'}.get(machine.arch, machine.arch)
+    if not native or not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        return 'tcg'
+    verdict = CACHE / 'kvm' / boot_id()
+    if not verdict.exists():
+        log = CACHE / 'log' / f'kvm-trial-{machine.arch}.log'
+        # Without a root file system the kernel panics, and QEMU ends.
+        ended = start(qemu(machine, 'kvm', image, None, ''), log, TRIAL_TIMEOUT)
+        works = ended and b'Kernel panic' in log.read_bytes()
+        verdict.parent.mkdir(parents=True, exist_ok=True)
+        verdict.write_text('kvm' if works else 'tcg')
+        if not works:
+            say('  /dev/kvm is there but does not run a guest: using emulation')
+    return verdict.read_text()
+
+
+class Boot:
+    """One boot: the log it left, and whether it ended as it should."""
+
+    def __init__(self, machine, log, ended, seconds):
+        self.machine = machine
+        self.log = Path(log)
+        self.ended = ended
+        self.seconds = seconds
+
+    def lines(self):
+        return self.log.read_text(errors='replace').replace('\r', '').splitlines()
+
+
+def boot(machine, kernel, initrd, append, log):
+    started = time.monotonic()
+    ended = start(qemu(machine, accelerator(machine, kernel), kernel, initrd, append),
+                  Path(log), TIMEOUT)
+    return Boot(machine, log, ended, time.monotonic() - started)
+
+
+def command(name, image, initrd=None, append=''):
+    machine = Machine(name)
+    for path in filter(None, (image, initrd)):
+        if not Path(path).is_file():
+            raise Failure(f'{path} does not exist: build it with python3 -m harness.build')
+    log = CACHE / 'log' / f'boot-{name}.log'
+    done = boot(machine, image, initrd, append, log)
+    print('\n'.join(done.lines()))
+    if not done.ended:
+        raise Failure(f'{name} did not power off within {TIMEOUT} s')
+
+
+if __name__ == '__main__':
+    main(command, *sys.argv[1:])

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Configure and build a kernel, its test module and selftests, and the initramfs."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import assemble, packages
+from harness.project import CACHE, JOBS, ROOT, Base, Failure, cache_lock, main, output_of, run, say
+
+KCONFIG = ROOT / 'machines' / 'kconfig'
+SELFTESTS = 'tools/testing/selftests/dma'
+
+ARCH = {
+    'x86_64': {'ARCH': 'x86_64', 'cross': '', 'image': 'arch/x86/boot/bzImage'},
+    'arm64': {'ARCH': 'arm64', 'cross': 'aarch64-linux-gnu-', 'image': 'arch/arm64/boot/Image'},
+}
+
+# Nothing of the day or the machine ends up in the image, so that ccache works.
+REPRODUCIBLE = {'KBUILD_BUILD_TIMESTAMP': '2026-01-01', 'KBUILD_BUILD_USER': 'dma',
+                'KBUILD_BUILD_HOST': 'coherent', 'KCFLAGS': '', 'LC_ALL': 'C'}
+
+
+class Kernel:
+    """A kernel to build: a base with or without the series, for an architecture."""
+
+    def __init__(self, base, arch, with_series=True):
+        self.base = base
+        self.arch = arch
+        self.with_series = with_series
+        self.source = assemble.patched(base) if with_series else assemble.stock(base)
+        # Below the source, kbuild uses relative paths, and ccache can share
+        # objects between the stock kernel and the patched one.
+        self.dir = self.source / f'build-{arch}'
+        self.image = self.dir / ARCH[arch]['image']
+        self.flavour = 'series' if with_series else 'stock'
+        self.name = f'Linux {assemble.tree_version(self.source)} {self.flavour} {arch}'
+        self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
+
+    def make(self, *arguments):
+        settings = ARCH[self.arch]
+        compiler = f'ccache {settings["cross"]}gcc'
+        return ['make', '--directory', str(self.source), f'--jobs={JOBS}', f'O={self.dir}',
+                f'ARCH={settings["ARCH"]}', f'CROSS_COMPILE={settings["cross"]}',
+                f'CC={compiler}', *arguments]
+
+    def environment(self):
+        # What the user's shell exports for other builds must not get in here.
+        kept = {name: value for name, value in os.environ.items()
+                if name not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES',
+                                'BASE', 'MACHINE', 'SUITE', 'KERNEL', 'SIGNOFF')}
+        return {**kept, **REPRODUCIBLE}
+
+    def fragment(self):
+        """The configuration on top of allnoconfig."""
+        parts = [KCONFIG / 'common.config', KCONFIG / f'{self.arch}.config']
+        if self.with_series:
+            parts.append(KCONFIG / 'kunit.config')
+            parts += [ROOT / name for name in self.base.new_files()
+                      if name.endswith('.kunitconfig')]
+        return ''.join(part.read_text() for part in parts)
+
+    def stamp(self):
+        """Changes whenever the result of the build may change."""
+        commit = assemble.git(self.source, 'rev-parse', 'HEAD')
+        compiler = output_of([ARCH[self.arch]['cross'] + 'gcc', '--version'])
+        text = commit + compiler + self.fragment() + repr(REPRODUCIBLE)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def configure(self):
+        self.dir.mkdir(parents=True, exist_ok=True)
+        fragment = self.dir / 'fragment.config'
+        fragment.write_text(self.fragment())
+        run(self.make(f'KCONFIG_ALLCONFIG={fragment}', 'allnoconfig'), self.log,
+            f'configure {self.name}', quiet=True, env=self.environment())
+        config = set((self.dir / '.config').read_text().splitlines())
+        lost = [line for line in fragment.read_text().splitlines()
+                if line.startswith('CONFIG_') and line not in config]
+        if lost:
+            raise Failure(f'{self.name}: the kernel does not take {", ".join(lost)}; '
+                          f'a dependency is missing in machines/kconfig or a .kunitconfig')
+
+    def build(self):
+        packages.for_arch(self.arch)
+        stamp_file = self.dir / 'built'
+        stamp = self.stamp()
+        if not stamp_file.exists() or stamp_file.read_text() != stamp:
+            stamp_file.unlink(missing_ok=True)
+            self.configure()
+            run(self.make(self.image.name, 'modules'), self.log, f'build {self.name}',
+                env=self.environment())
+            warnings = re.findall(r'^.*warning:.*$', self.log.read_text(errors='replace'), re.M)
+            if warnings and self.with_series:
+                raise Failure(f'{self.name}: the build warns, see {self.log}: {warnings[0]}')
+            stamp_file.write_text(stamp)
+        return self
+
+    def selftests(self):
+        """Build the test module and the selftests against this kernel, stock or not."""
+        work = self.dir / 'selftests' / 'dma'
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(ROOT / SELFTESTS, work)
+        run(self.make(f'M={work / "test_modules"}', 'modules'),
+            self.log.with_suffix('.modules.log'), f'test module for {self.name}', quiet=True,
+            env=self.environment())
+        for source in work.glob('*.c'):
+            output_of(['ccache', ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall',
+                       '-D_GNU_SOURCE', '-iquote',
+                       str(self.source / 'tools/testing/selftests/kselftest'),
+                       '-o', str(source.with_suffix('')), str(source)])
+        return work
+
+    def initramfs(self):
+        """An initramfs with our init, the test module and the selftests."""
+        work = self.selftests()
+        init = work / 'init'
+        output_of([ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o', str(init),
+                   str(ROOT / 'harness' / 'init.c')])
+        lines = ['dir /dev 0755 0 0', 'nod /dev/console 0600 0 0 c 5 1',
+                 'dir /proc 0755 0 0', 'dir /sys 0755 0 0', f'file /init {init} 0755 0 0',
+                 'dir /modules 0755 0 0', 'dir /tests 0755 0 0']
+        for module in sorted(work.glob('test_modules/*.ko')):
+            lines.append(f'file /modules/{module.name} {module} 0644 0 0')
+        for source in sorted(work.glob('*.c')):
+            test = source.with_suffix('')
+            lines.append(f'file /tests/{test.name} {test} 0755 0 0')
+        listing = work / 'initramfs.list'
+        listing.write_text('\n'.join(lines) + '\n')
+        archive = self.dir / 'initramfs.cpio'
+        with open(archive, 'wb') as output:
+            made = subprocess.run([self.dir / 'usr' / 'gen_init_cpio', listing], stdout=output,
+                                  stderr=subprocess.PIPE, text=True)
+        if made.returncode:
+            raise Failure(f'gen_init_cpio: {made.stderr.strip()}')
+        return archive
+
+
+def command(name, arch, flavour='series'):
+    if arch not in ARCH:
+        raise Failure(f'unknown architecture {arch}: choose one of {", ".join(ARCH)}')
+    with cache_lock():
+        kernel = Kernel(Base(name), arch, flavour == 'series').build()
+        say(f'{kernel.image}\n{kernel.initramfs()}')
+
+
+if __name__ == '__main__':
+    main(command, *sys.argv[1:])

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every static rule: layout, patches, point releases, checkpatch, kernel-doc, compilers."""
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from harness import assemble, build, fetch, packages
+from harness.project import (CACHE, ROOT, Base, Failure, base_names, bases, cache_lock, log_tail,
+                             output_of, relative, run, say)
+
+# Files of the project itself; everything else stands where it does in a kernel.
+PROJECT = re.compile(r'(?:series|machines|harness|\.ci)/|(?:README\.md|Makefile|COPYING|\.gitignore)$')
+
+# There is no sender yet, and MAINTAINERS covers the directories of all new files.
+CHECKPATCH = ['--strict', '--no-tree', '--quiet', '--no-summary', '--terse', '--showfile',
+              '--ignore', 'FILE_PATH_CHANGES,NO_AUTHOR_SIGN_OFF,MISSING_SIGN_OFF']
+
+
+def kernel_files(root=ROOT):
+    """The files of this repository that belong into a kernel tree."""
+    listed = output_of(['git', '-C', str(root), 'ls-files', '--cached', '--others',
+                        '--exclude-standard']).splitlines()
+    return sorted(name for name in listed
+                  if not PROJECT.match(name) and (Path(root) / name).exists())
+
+
+def check_layout(all_bases, root=ROOT):
+    """Each of our files belongs to one patch of every base that uses it, and to some base."""
+    problems = []
+    used = set()
+    for base in all_bases:
+        attached = base.new_files()
+        used |= set(attached)
+        problems += [f'{base.name}: {name} is attached twice'
+                     for name in sorted({name for name in attached if attached.count(name) > 1})]
+        listed = {patch for patch, _ in base.series()}
+        problems += [f'{relative(path)} is not in the series'
+                     for path in sorted(base.dir.glob('*.patch')) if path.name not in listed]
+    problems += [f'{name} belongs to no patch of any base'
+                 for name in kernel_files(root) if name not in used]
+    return problems
+
+
+def check_mail(base):
+    """Patches are mails that git am turns into proper commits, not yet signed off."""
+    problems = []
+    for patch, _ in base.series():
+        text = (base.dir / patch).read_text()
+        header, _, body = text.partition('\n\n')
+        for field in ('From', 'Date', 'Subject'):
+            if not re.search(rf'^{field}: \S', header, re.M):
+                problems.append(f'{base.name}/{patch} has no {field}: line')
+        message = re.split(r'^(?:---|diff --git .*)$', body, maxsplit=1, flags=re.M)[0]
+        if len(message.split()) < 15:
+            problems.append(f'{base.name}/{patch} does not say why')
+        if 'Signed-off-by:' in message:
+            problems.append(f'{base.name}/{patch} is signed off: the sender does that')
+    return problems
+
+
+def check_round_trip(base, tree):
+    """Writing the commits back gives the very files they came from: no fuzz, no offset."""
+    patches, contents = assemble.read_commits(tree)
+    found = [(name, new) for name, _, new in patches]
+    expected = [(patch, sorted(files)) for patch, files in base.series()]
+    if found != expected:
+        return [f'{base.name}: make tree and make refresh would change the file "series"']
+    problems = [f'{base.name}/{name} changes when it is applied and written back: run '
+                f'"make tree" and "make refresh"'
+                for name, text, _ in patches if (base.dir / name).read_text() != text]
+    problems += [f'{name} changes when it is applied and written back'
+                 for name, text in contents.items() if (base.root / name).read_text() != text]
+    return problems
+
+
+def extract_touched(archive, names, target):
+    """Unpack a few files of a kernel tarball."""
+    with tarfile.open(archive, 'r|*') as tar:
+        for member in tar:
+            name = member.name.partition('/')[2]
+            if name in names and member.isfile():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (target / name).write_bytes(tar.extractfile(member).read())
+
+
+def check_point_release(base, release):
+    """The series applies to another point release without fuzz."""
+    version = release['version']
+    proof = CACHE / 'applies' / f'{version}-{base.digest()}'
+    if not proof.exists():
+        archive, _ = fetch.tarball(version, release['source'])
+        names = set(assemble.touched_files(base)) | set(base.new_files())
+        with tempfile.TemporaryDirectory() as scratch:
+            tree = Path(scratch)
+            extract_touched(archive, names, tree)
+            assemble.git(tree, 'init', '--quiet')
+            assemble.git(tree, 'add', '--all', '--force', '.')
+            assemble.git(tree, 'commit', '--quiet', '--message', version)
+            try:
+                assemble.apply_series(tree, base)
+            except Failure as failure:
+                return [str(failure)]
+        proof.parent.mkdir(parents=True, exist_ok=True)
+        proof.touch()
+    say(f'  {base.name}: applies to {version}')
+    return []
+
+
+def check_checkpatch(tree):
+    problems = []
+    script = tree / 'scripts' / 'checkpatch.pl'
+    with tempfile.TemporaryDirectory() as scratch:
+        assemble.git(tree, 'format-patch', '--quiet', '--output-directory', scratch, 'base..HEAD')
+        for patch in sorted(Path(scratch).glob('*.patch')):
+            done = subprocess.run(['perl', str(script), *CHECKPATCH, str(patch)], cwd=tree,
+                                  capture_output=True, text=True)
+            problems += [f'checkpatch: {line}' for line in done.stdout.splitlines() if line.strip()]
+    return problems
+
+
+def changed_files(tree):
+    return [name for name in assemble.git(tree, 'diff', '--name-only', '--diff-filter=d',
+                                          'base', 'HEAD').splitlines()]
+
+
+def normalise(text):
+    """Warnings without what moves when lines are added above them."""
+    found = set()
+    for line in text.splitlines():
+        if re.search(r'\b(?:warning|error|Warning|Error):', line):
+            found.add(re.sub(r':\d+', '', line).removeprefix('../').strip())
+    return found
+
+
+def new_warnings(what, before, after):
+    return [f'{what}: {line}' for line in sorted(normalise(after) - normalise(before))]
+
+
+def kernel_doc(tree, names):
+    script = tree / 'scripts' / 'kernel-doc'
+    done = subprocess.run([str(script), '-none', '-Wall', *[name for name in names
+                                                           if (tree / name).exists()]],
+                          cwd=tree, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def check_kernel_doc(tree, stock):
+    names = [name for name in changed_files(tree) if name.endswith(('.c', '.h'))]
+    return new_warnings('kernel-doc', kernel_doc(stock, names), kernel_doc(tree, names))
+
+
+class Checked(build.Kernel):
+    """A configured tree in which only the files of the series are compiled."""
+
+    def __init__(self, base, arch, with_series, compiler):
+        super().__init__(base, arch, with_series)
+        self.compiler = compiler
+        self.dir = self.source / f'check-{arch}-{compiler}'
+        self.log = CACHE / 'log' / f'check-{base.name}-{self.flavour}-{arch}-{compiler}.log'
+        self.name += f' {compiler}'
+
+    def make(self, *arguments):
+        command = super().make(*arguments)
+        if self.compiler == 'clang':
+            command = [word.replace('gcc', 'clang') if word.startswith('CC=') else word
+                       for word in command]
+        return command
+
+    def compile(self, objects):
+        """What the compiler and sparse say of the objects."""
+        self.configure()
+        flags = ['W=1'] if self.compiler == 'clang' else ['W=1', 'C=1', 'CHECK=sparse']
+        run(self.make('prepare', 'modules_prepare'), self.log, f'prepare {self.name}', quiet=True,
+            env=self.environment())
+        for name in objects:
+            (self.dir / name).unlink(missing_ok=True)
+        run(self.make(*flags, '--keep-going', *objects), self.log, f'compile {self.name}',
+            quiet=True, env=self.environment())
+        return self.log.read_text(errors='replace')
+
+
+def check_compilers(base, tree):
+    """No compiler has anything to say of the series that it does not say of the base."""
+    problems = []
+    for arch, compiler in (('x86_64', 'gcc'), ('arm64', 'gcc'), ('x86_64', 'clang')):
+        after_kernel = Checked(base, arch, True, compiler)
+        ours = set(base.new_files())
+        objects = [name[:-2] + '.o' for name in changed_files(tree)
+                   if name.endswith('.c') and not name.startswith('tools/')]
+        known = [name for name in objects if name[:-2] + '.c' not in ours]
+        after = after_kernel.compile(objects)
+        before = Checked(base, arch, False, compiler).compile(known)
+        say(f'  {base.name}: {len(objects)} files compiled with {compiler} for {arch}')
+        problems += new_warnings(f'{compiler} {arch}', before, after)
+    return problems
+
+
+def check_base(base):
+    problems = check_mail(base)
+    stock = assemble.stock(base)
+    tree = assemble.patched(base)
+    for release in base.point_releases if not fetch.given() else []:
+        problems += check_point_release(base, release)
+    problems += check_round_trip(base, tree)
+    problems += check_checkpatch(tree)
+    problems += check_kernel_doc(tree, stock)
+    problems += check_compilers(base, tree)
+    return problems
+
+
+def command():
+    packages.ensure(packages.HARNESS, packages.CHECK)
+    chosen = bases()
+    with cache_lock():
+        packages.for_arch(*build.ARCH)
+        problems = check_layout([Base(name) for name in base_names()])
+        for base in chosen:
+            problems += check_base(base)
+    for problem in problems:
+        say(problem)
+    say(f'{len(problems)} problems in {len(chosen)} bases')
+    return bool(problems)

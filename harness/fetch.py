@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Get the source of a base kernel: from the cache, kernel.org or the distribution."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from harness import packages
+from harness.project import CACHE, Base, Failure, main, output_of, run, say
+
+KEYRING = Path('/usr/share/keyrings/debian-archive-keyring.gpg')
+
+
+def sha256(path):
+    with open(path, 'rb') as data:
+        return hashlib.file_digest(data, 'sha256').hexdigest()
+
+
+def verify(path, source, origin):
+    """A file that is not what it should be must not stay where it would be used."""
+    found = sha256(path)
+    if found != source['sha256']:
+        size = path.stat().st_size
+        path.unlink()
+        raise Failure(f'{origin} is truncated or has changed: {size} bytes with sha256 '
+                      f'{found[:16]}..., expected {source["sha256"][:16]}...')
+    return path
+
+
+def mirror():
+    """The Debian mirror that this system uses, as apt itself understands its sources."""
+    if not shutil.which('apt-get'):
+        raise Failure('there is no apt-get here to ask for a mirror')
+    targets = output_of(['apt-get', 'indextargets', '--format',
+                         '$(CREATED_BY) $(COMPONENT) $(RELEASE) $(ORIGIN) $(REPO_URI)'])
+    found = []
+    for words in map(str.split, targets.splitlines()):
+        if words[:2] == ['Packages', 'main'] and 'security' not in words[2]:
+            found.append((words[3] != 'Debian', words[-1]))
+    if not found:
+        raise Failure("apt's sources name no mirror with a section main")
+    return min(found)[1]
+
+
+class PrivateApt:
+    """An apt of our own: the system's mirror, another suite, nothing of it shared."""
+
+    def __init__(self, suite):
+        self.dir = CACHE / 'apt' / suite
+        for name in ('state/lists/partial', 'cache/archives/partial', 'download'):
+            (self.dir / name).mkdir(parents=True, exist_ok=True)
+        signed = f'[signed-by={KEYRING}] ' if KEYRING.exists() else ''
+        where = f'{signed}{mirror()} {suite} main\n'
+        (self.dir / 'sources.list').write_text(f'deb {where}deb-src {where}')
+        (self.dir / 'status').touch()
+        self.options = [option for setting in (
+            f'Dir::State={self.dir}/state', f'Dir::State::status={self.dir}/status',
+            f'Dir::Cache={self.dir}/cache', f'Dir::Etc::SourceList={self.dir}/sources.list',
+            'Dir::Etc::SourceParts=/dev/null', 'Dir::Etc::PreferencesParts=/dev/null',
+            'Dir::Etc::Preferences=/dev/null', 'APT::Sandbox::User=root',
+        ) for option in ('-o', setting)]
+
+    def get(self, *arguments):
+        run(['apt-get', *self.options, *arguments], self.dir / 'apt.log',
+            f'apt-get {arguments[0]}', quiet=True, cwd=self.dir / 'download')
+
+    def download(self, source):
+        self.get('update')
+        if source['kind'] == 'debian-source':
+            self.get('source', '--download-only', '--tar-only', source['package'])
+        else:
+            self.get('download', source['package'])
+        return self.dir / 'download' / source['file']
+
+
+def from_kernel_org(source, target):
+    part = target.with_suffix('.part')
+    try:
+        with urllib.request.urlopen(source['url'], timeout=20) as answer, open(part, 'wb') as file:
+            shutil.copyfileobj(answer, file, 1 << 20)
+    except (urllib.error.URLError, OSError) as error:
+        part.unlink(missing_ok=True)
+        reason = getattr(error, 'reason', error)
+        raise Failure(f'{source["url"]}: {reason}') from error
+    return part
+
+
+def from_debian(source, target):
+    return PrivateApt(source['suite']).download(source)
+
+
+def download(source, target):
+    getters = {'kernel.org': from_kernel_org, 'debian-source': from_debian,
+               'debian-binary': from_debian}
+    got = getters[source['kind']](source, target)
+    verify(got, source, f'{source["file"]} from {source["kind"]}')
+    got.replace(target)
+    return target
+
+
+def tarball(version, sources):
+    """The path of a verified archive of this version, and its description."""
+    packages.ensure(packages.HARNESS)
+    store = CACHE / 'sources'
+    store.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for source in sources:
+        cached = store / source['file']
+        if cached.exists():
+            try:
+                return verify(cached, source, f'{cached}, kept from an earlier run,'), source
+            except Failure as reason:
+                say(f'  {reason}; fetching it again')
+    for source in sources:
+        try:
+            say(f'  fetch Linux {version}: trying {source["kind"]}')
+            return download(source, store / source['file']), source
+        except Failure as reason:
+            reasons.append(str(reason))
+    raise Failure(f'no source of Linux {version} could be had: ' + '; '.join(reasons))
+
+
+def unpack(archive, target, source=None):
+    """Unpack an archive of a kernel tree into an empty directory."""
+    target.mkdir(parents=True)
+    if source and source['kind'] == 'debian-binary':
+        output_of(['dpkg-deb', '--extract', str(archive), str(target / 'deb')])
+        inner = target / 'deb' / source['member']
+        unpack_tar(inner, target / 'tree')
+        shutil.rmtree(target / 'deb')
+        for entry in (target / 'tree').iterdir():
+            entry.rename(target / entry.name)
+        (target / 'tree').rmdir()
+        return
+    unpack_tar(archive, target)
+
+
+def unpack_tar(archive, target):
+    target.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(['tar', '--extract', '--strip-components=1', '--no-same-owner',
+                           '--file', str(archive), '--directory', str(target)],
+                          capture_output=True, text=True, errors='replace')
+    if done.returncode:
+        why = done.stderr.strip().splitlines()
+        raise Failure(f'{archive} cannot be unpacked, it is truncated or no tar archive: '
+                      + (why[0] if why else f'tar ended with {done.returncode}'))
+
+
+def given():
+    """The kernel that the user wants instead, from KERNEL=."""
+    name = os.environ.get('KERNEL')
+    if not name:
+        return None
+    path = Path(name).expanduser().resolve()
+    if not path.exists():
+        raise Failure(f'KERNEL={name} does not exist')
+    return path
+
+
+def show(name):
+    base = Base(name)
+    say(str(tarball(base.version, base.sources)[0]))
+
+
+if __name__ == '__main__':
+    main(show, *sys.argv[1:])

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The only process of a test machine: loads every module in /modules, runs
+ * every program in /tests and powers the machine off.
+ *
+ * All output goes through /dev/kmsg, a line at a time, so that it cannot be
+ * torn by what the kernel prints meanwhile, and one log holds both in order.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int kmsg = -1;
+
+static void say(const char *format, ...)
+{
+	char line[900];
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (len >= (int)sizeof(line))
+		len = sizeof(line) - 1;
+	if (write(kmsg, line, len) < 0)
+		puts(line);
+}
+
+static void mount_or_say(const char *type, const char *where)
+{
+	mkdir(where, 0755);
+	if (mount(type, where, type, 0, NULL) && errno != EBUSY)
+		say("harness: mount %s on %s: %s", type, where, strerror(errno));
+}
+
+static void load_module(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+		say("harness: load %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Hand on what the test prints, and say how it ended. */
+static void run_test(const char *path)
+{
+	int status = 0, pipefd[2];
+	char line[900];
+	FILE *output;
+	pid_t pid;
+
+	say("harness: begin %s", path);
+	if (pipe(pipefd)) {
+		say("harness: pipe: %s", strerror(errno));
+		return;
+	}
+	pid = fork();
+	if (!pid) {
+		dup2(pipefd[1], STDOUT_FILENO);
+		dup2(pipefd[1], STDERR_FILENO);
+		close(pipefd[0]);
+		close(pipefd[1]);
+		execl(path, path, (char *)NULL);
+		_exit(127);
+	}
+	close(pipefd[1]);
+	output = fdopen(pipefd[0], "r");
+	while (output && fgets(line, sizeof(line), output)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0])
+			say("%s", line);
+	}
+	if (output)
+		fclose(output);
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status))
+		say("harness: end %s exit %d", path, WEXITSTATUS(status));
+	else
+		say("harness: end %s signal %d", path, WTERMSIG(status));
+}
+
+static void for_each_file(const char *directory, void (*action)(const char *))
+{
+	struct dirent **entries;
+	char path[512];
+	int i, count;
+
+	count = scandir(directory, &entries, NULL, alphasort);
+	for (i = 0; i < count; i++) {
+		if (entries[i]->d_name[0] != '.') {
+			snprintf(path, sizeof(path), "%s/%s", directory,
+				 entries[i]->d_name);
+			action(path);
+		}
+		free(entries[i]);
+	}
+	if (count >= 0)
+		free(entries);
+}
+
+int main(void)
+{
+	mkdir("/dev", 0755);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	say("harness: user space");
+	mount_or_say("proc", "/proc");
+	mount_or_say("sysfs", "/sys");
+	mount_or_say("debugfs", "/sys/kernel/debug");
+	mount_or_say("tracefs", "/sys/kernel/tracing");
+
+	for_each_file("/modules", load_module);
+	for_each_file("/tests", run_test);
+
+	say("harness: done");
+	sync();
+	reboot(RB_POWER_OFF);
+	return 1;
+}

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What every step needs: where things are, what was asked for, running commands."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'dma-coherent'
+JOBS = os.cpu_count() or 1
+
+
+class Failure(Exception):
+    """Something the user has to know: one sentence, and perhaps where to look."""
+
+
+try:
+    import tomllib
+except ImportError:
+    sys.exit('error: Python %d.%d is too old: this needs Python 3.11 or later'
+             % sys.version_info[:2])
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def relative(path):
+    """A path as the user would type it."""
+    with contextlib.suppress(ValueError):
+        return str(Path(path).relative_to(Path.cwd()))
+    return str(path)
+
+
+class Base:
+    """One kernel the series is for, as described by series/<name>/base.toml."""
+
+    def __init__(self, name, root=ROOT):
+        self.name = name
+        self.root = Path(root)
+        self.dir = self.root / 'series' / name
+        known = base_names(root)
+        if name not in known:
+            raise Failure(f'unknown BASE={name}: choose one of {", ".join(known)}')
+        with open(self.dir / 'base.toml', 'rb') as toml:
+            description = tomllib.load(toml)
+        self.version = description['version']
+        self.sources = description['source']
+        self.point_releases = description.get('point_release', [])
+
+    def series(self):
+        """The patches in order, each with the new files that it brings."""
+        patches = []
+        for number, line in enumerate((self.dir / 'series').read_text().splitlines(), 1):
+            words = line.split('#')[0].split()
+            if not words:
+                continue
+            if words[0] == '+' and len(words) == 2 and patches:
+                patches[-1][1].append(words[1])
+            elif len(words) == 1:
+                patches.append((words[0], []))
+            else:
+                raise Failure(f'{relative(self.dir / "series")}:{number}: expected '
+                              f'"NNNN-name.patch" or "    + path", found "{line.strip()}"')
+        return patches
+
+    def new_files(self):
+        return [path for _, files in self.series() for path in files]
+
+    def digest(self):
+        """Changes whenever what the series does to a kernel changes."""
+        content = hashlib.sha256()
+        for patch, files in self.series():
+            for path in [self.dir / patch] + [self.root / name for name in files]:
+                if not path.is_file():
+                    raise Failure(f'{relative(self.dir / "series")} names '
+                                  f'{relative(path)}, which does not exist')
+                content.update(f'{path.relative_to(self.root)}\0'.encode())
+                content.update(path.read_bytes())
+        return content.hexdigest()[:16]
+
+
+def base_names(root=ROOT):
+    return sorted(path.parent.name for path in Path(root).glob('series/*/base.toml'))
+
+
+class Machine:
+    """One virtual machine, as described by machines/<name>.toml."""
+
+    def __init__(self, name):
+        self.name = name
+        known = machine_names()
+        if name not in known:
+            raise Failure(f'unknown MACHINE={name}: choose one of {", ".join(known)}')
+        with open(ROOT / 'machines' / f'{name}.toml', 'rb') as toml:
+            description = tomllib.load(toml)
+        self.arch = description['arch']
+        self.purpose = description['purpose']
+        self.qemu = description['qemu']
+        self.append = description.get('append', '')
+        self.run = description.get('run', False)
+
+
+def machine_names():
+    return sorted(path.stem for path in ROOT.glob('machines/*.toml'))
+
+
+def asked(variable, names, kind):
+    """The bases or machines that BASE= or MACHINE= selects, all by default."""
+    wanted = os.environ.get(variable, '').replace(',', ' ').split()
+    return [kind(name) for name in wanted or names]
+
+
+def bases():
+    return asked('BASE', base_names(), Base)
+
+
+def machines():
+    return asked('MACHINE', machine_names(), Machine)
+
+
+def log_tail(log, lines=12):
+    """The last lines of a log, those that name an error before all others."""
+    text = Path(log).read_text(errors='replace').splitlines()
+    telling = [line for line in text
+               if any(word in line for word in ('error', 'Error', 'E: ', 'fatal:'))]
+    return '\n'.join('    ' + line for line in (telling or text)[-lines:])
+
+
+def run(command, log, what, quiet=False, **options):
+    """Run a long command into a log file and show that it is alive."""
+    log = Path(log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = shown = time.monotonic()
+    with open(log, 'wb') as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT,
+                                   stdin=subprocess.DEVNULL, **options)
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=1)
+                    break
+                if not quiet and time.monotonic() - shown > 30:
+                    shown = time.monotonic()
+                    lines = log.read_bytes().count(b'\n')
+                    say(f'  {what}: {shown - start:.0f} s, {lines} lines of log')
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode:
+        raise Failure(f'{what} failed; the end of {relative(log)}:\n{log_tail(log)}')
+    if not quiet:
+        say(f'  {what}: {time.monotonic() - start:.0f} s')
+
+
+def output_of(command, **options):
+    """The output of a short command; Failure with its last words if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, errors='replace', **options)
+    if done.returncode:
+        words = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        telling = [line for line in words if 'error' in line] or words[-1:]
+        raise Failure(f'{" ".join(map(str, command[:4]))} ... failed: '
+                      + (telling[0] if telling else f'exit status {done.returncode}'))
+    return done.stdout
+
+
+@contextlib.contextmanager
+def cache_lock():
+    """One run at a time: two would fight over the trees and the two processors."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / 'lock', 'w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f'another run is using {CACHE}, waiting for it')
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main(function, *arguments):
+    """Run a step as a command: Failure becomes one message and exit status 1."""
+    try:
+        sys.exit(function(*arguments) or 0)
+    except Failure as failure:
+        sys.exit(f'error: {failure}')
+    except KeyboardInterrupt:
+        sys.exit('interrupted')

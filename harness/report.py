@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Read the log of a boot: results of every case, and everything that is wrong with it."""
+
+import collections
+import fnmatch
+import re
+import sys
+from pathlib import Path
+
+from harness.project import ROOT, Base, Failure, main, say, tomllib
+
+Result = collections.namedtuple('Result', 'suite case status detail')
+
+# Lines that fail a run wherever they stand in a log.
+SPLATS = re.compile('|'.join((
+    r'WARNING: ', r'BUG: ', r'\bBUG\b.*at ', r'Oops', r'Kernel panic', r'Internal error',
+    r'general protection fault', r'Call Trace:', r'Call trace:', r'KASAN', r'KCSAN', r'UBSAN',
+    r'kmemleak:', r'INFO: (?:task|rcu|possible|lockdep|trying)', r'possible circular locking',
+    r'suspicious RCU', r'sleeping function called', r'scheduling while atomic', r'DMA-API:',
+    r'Unable to handle kernel', r'unchecked MSR', r'swiotlb buffer is full',
+    r'harness: (?:load|mount|pipe)',
+)))
+
+# What dma-debug says when all is well.
+HARMLESS = re.compile(r'DMA-API: (?:preallocated \d+ debug entries|debugging enabled by kernel config)')
+
+EXPECTED_SPLATS = ROOT / 'harness' / 'expected_splats.toml'
+USER_SPACE = 'harness: user space'
+
+
+def parser(source):
+    """The kernel's own KTAP parser."""
+    path = str(Path(source) / 'tools' / 'testing' / 'kunit')
+    if path not in sys.path:
+        sys.path.insert(0, path)
+    import kunit_parser
+    import kunit_printer
+    return kunit_parser, kunit_printer.null_printer
+
+
+def leaves(test, names):
+    if not test.subtests:
+        yield names, test
+    for subtest in test.subtests:
+        yield from leaves(subtest, names + [subtest.name])
+
+
+def parse_ktap(lines, source, suite=None):
+    """Results of all KTAP in some lines, and what the parser found wrong with it."""
+    kunit_parser, printer = parser(source)
+    top = kunit_parser.parse_run_tests(lines, printer)
+    words = {kunit_parser.TestStatus.SUCCESS: 'passed', kunit_parser.TestStatus.SKIPPED: 'skipped'}
+    results = []
+    for names, test in leaves(top, []):
+        if not names:
+            continue
+        if suite:
+            names = [suite] + names
+        results.append(Result(names[0], '.'.join(names[1:]),
+                              words.get(test.status, 'failed'), '\n'.join(test.log)))
+    errors = []
+    if top.counts.errors or not results:
+        errors.append('the KTAP output is not complete' if results else 'there is no KTAP output')
+    return results, errors
+
+
+def split(lines):
+    """The part of the kernel, and the part of each selftest with its exit status."""
+    kernel, programs, current = [], {}, None
+    in_kernel = True
+    for line in lines:
+        mark = re.search(r'harness: (user space|begin|end|done)(?: /tests/(\S+))?(?: (\w+ \d+))?',
+                         line)
+        if mark and mark[1] == 'user space':
+            in_kernel = False
+        elif mark and mark[1] == 'begin':
+            current = mark[2]
+            programs[current] = ([], None)
+        elif mark and mark[1] == 'end':
+            programs[current] = (programs[current][0], mark[3])
+            current = None
+        elif in_kernel:
+            kernel.append(line)
+        elif current:
+            programs[current][0].append(line)
+    return kernel, programs
+
+
+class Expectation:
+    """The suites and cases that the sources of a base name."""
+
+    def __init__(self, base, pattern=None):
+        self.pattern = pattern
+        self.suites, self.programs = {}, {}
+        for name in base.new_files():
+            text = (base.root / name).read_text() if name.endswith('.c') else ''
+            if name.endswith('_kunit.c'):
+                suite = re.search(r'struct kunit_suite \w+ = \{\s*\.name = "([^"]+)"', text)
+                if not suite:
+                    raise Failure(f'{name} names no KUnit suite')
+                self.suites[suite[1]] = set(re.findall(r'\bKUNIT_CASE\w*\((\w+)', text))
+            elif name.startswith('tools/testing/selftests/dma/') and 'TEST_HARNESS_MAIN' in text:
+                self.programs[Path(name).stem] = set(
+                    re.findall(r'^TEST(?:_F(?:_TIMEOUT)?\(\w+,\s*|\()(\w+)', text, re.M))
+        if pattern:
+            wanted = pattern.split('.')[0]
+            self.suites = {suite: cases for suite, cases in self.suites.items()
+                           if fnmatch.fnmatch(suite, wanted)}
+            self.programs = {name: cases for name, cases in self.programs.items()
+                             if fnmatch.fnmatch(name, wanted)}
+            if not self.suites and not self.programs:
+                raise Failure(f'unknown SUITE={pattern}: choose one of '
+                              + ', '.join(sorted(Expectation(base).names())))
+
+    def names(self):
+        return [*self.suites, *self.programs]
+
+    def missing(self, results):
+        """Cases that the sources have and the log has not."""
+        if self.pattern and '.' in self.pattern:
+            return []
+        seen = collections.defaultdict(set)
+        for result in results:
+            seen[result.suite].update(result.case.split('.'))
+        return [f'{suite}.{case}' for table in (self.suites, self.programs)
+                for suite, cases in table.items() for case in sorted(cases - seen[suite])]
+
+
+def expected_splats():
+    if not EXPECTED_SPLATS.exists():
+        return []
+    with open(EXPECTED_SPLATS, 'rb') as toml:
+        return tomllib.load(toml).get('expected', [])
+
+
+def splat_blocks(lines):
+    """Each WARN with its backtrace as one block, every other line as its own."""
+    block = None
+    for line in lines:
+        if '[ cut here ]' in line:
+            if block:
+                yield block
+            block = [line]
+        elif block is not None:
+            block.append(line)
+            if '---[ end trace' in line or len(block) > 80:
+                yield block
+                block = None
+        else:
+            yield [line]
+    if block:
+        yield block
+
+
+def scan(lines, results):
+    """Unexpected splats, and expected ones that did not come."""
+    passed = {(result.suite, result.case) for result in results if result.status == 'passed'}
+    allowed = [dict(entry, left=(entry['suite'], entry['case']) in passed)
+               for entry in expected_splats()]
+    problems = []
+    for block in splat_blocks(lines):
+        splat = next((line for line in block
+                      if SPLATS.search(line) and not HARMLESS.search(line)), None)
+        if not splat:
+            continue
+        for entry in allowed:
+            if entry['left'] and any(re.search(entry['pattern'], line) for line in block):
+                entry['left'] = False
+                break
+        else:
+            problems.append('unexpected in the log: ' + splat.strip())
+    for entry in allowed:
+        if entry['left']:
+            problems.append(f'{entry["suite"]}.{entry["case"]} passed without its warning '
+                            f'"{entry["pattern"]}"')
+    return problems
+
+
+class Report:
+    """What one boot showed."""
+
+    def __init__(self, boot, source, expectation):
+        self.boot = boot
+        lines = boot.lines()
+        kernel, programs = split(lines)
+        self.results, self.problems, self.outcomes = [], [], []
+        if not boot.ended:
+            self.problems.append(f'did not power off in time ({boot.seconds:.0f} s)')
+        elif not any('harness: done' in line for line in lines):
+            self.problems.append('ended before all tests had run')
+        if expectation.suites:
+            self.read(kernel, source, 'KUnit')
+        for name in expectation.programs:
+            if name not in programs:
+                self.problems.append(f'{name} did not run')
+                continue
+            output, status = programs[name]
+            self.read(output, source, name, name)
+            self.outcomes += [{key: quoted or plain for key, quoted, plain in
+                               re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', line)}
+                              for line in output if '# outcome:' in line]
+            failed = any(result.suite == name and result.status == 'failed'
+                         for result in self.results)
+            if status not in ('exit 0', 'exit 4') and not failed:
+                self.problems.append(f'{name} ended with {status}')
+        self.problems += [f'{name} did not run' for name in expectation.missing(self.results)]
+        self.problems += scan(lines, self.results)
+
+    def read(self, lines, source, what, suite=None):
+        results, errors = parse_ktap(lines, source, suite)
+        self.results += results
+        self.problems += [f'{what}: {error}' for error in errors]
+
+    def count(self, suite):
+        counts = collections.Counter(result.status for result in self.results
+                                     if result.suite == suite)
+        return [counts[status] for status in ('passed', 'failed', 'skipped')]
+
+    def suites(self):
+        return list(dict.fromkeys(result.suite for result in self.results))
+
+    def failures(self):
+        """Everything that makes the run a failure, as lines to print."""
+        lines = []
+        for result in self.results:
+            if result.status == 'failed':
+                lines.append(f'{result.suite}.{result.case}')
+                lines += ['    ' + line for line in result.detail.splitlines()[-8:]]
+        lines += self.problems
+        if lines:
+            lines.append(f'the full log is {self.boot.log}')
+        return lines
+
+
+def skipped_everywhere(reports):
+    """Cases which no machine ran: nobody knows whether they pass."""
+    status = collections.defaultdict(set)
+    for report in reports:
+        for result in report.results:
+            status[result.suite, result.case].add(result.status)
+    return ['.'.join(name) for name, seen in status.items() if seen == {'skipped'}]
+
+
+class FinishedBoot:
+    """A log from somewhere else, read as if it were of a boot just done."""
+
+    def __init__(self, log):
+        self.log, self.ended, self.seconds = Path(log), True, 0
+
+    def lines(self):
+        try:
+            return self.log.read_text(errors='replace').replace('\r', '').splitlines()
+        except OSError as error:
+            raise Failure(f'{self.log}: {error.strerror}') from error
+
+
+def command(name, log):
+    from harness import assemble
+    base = Base(name)
+    report = Report(FinishedBoot(log), assemble.stock(base), Expectation(base))
+    for suite in report.suites():
+        say('{}: {} passed, {} failed, {} skipped'.format(suite, *report.count(suite)))
+    for line in report.failures():
+        say(line)
+    return bool(report.failures())
+
+
+if __name__ == '__main__':
+    main(command, *sys.argv[1:])

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0
+import subprocess
+
+from harness import assemble, check
+from harness.tests import KernelCase
+
+
+class Assemble(KernelCase):
+    def snapshot(self):
+        return {path.relative_to(self.root): path.read_bytes()
+                for path in self.root.rglob('*')
+                if path.is_file() and path.relative_to(self.root).parts[0] not in ('tree', 'out')}
+
+    def test_one_commit_per_patch_with_its_new_file(self):
+        tree = assemble.patched(self.base)
+        log = assemble.git(tree, 'log', '--reverse', '--format=%s', 'base..').split('\n')[:-1]
+        self.assertEqual(log, ['driver: spell ten', 'driver: add a test'])
+        self.assertEqual((tree / 'tests' / 'driver_kunit.c').read_text(), 'a test\n')
+
+    def test_unchanged_series_touches_no_file(self):
+        tree = assemble.patched(self.base)
+        before = (tree / 'driver.c').stat().st_mtime_ns
+        assemble.patched(self.base)
+        self.assertEqual((tree / 'driver.c').stat().st_mtime_ns, before)
+
+    def test_round_trip_is_exact(self):
+        before = self.snapshot()
+        assemble.make_tree(self.base)
+        assemble.refresh(self.base)
+        self.assertEqual(self.snapshot(), before)
+        self.assertEqual(check.check_round_trip(self.base, assemble.patched(self.base)), [])
+
+    def test_refresh_writes_back_reordered_and_renamed_commits(self):
+        assemble.make_tree(self.base)
+        tree = assemble.work_tree(self.base)
+        assemble.git(tree, 'reset', '--quiet', '--hard', 'base')
+        (tree / 'driver.c').write_text('rewritten\n')
+        assemble.git(tree, 'commit', '--quiet', '--all', '--message', 'driver: rewrite')
+        assemble.refresh(self.base)
+        self.assertEqual(self.base.series(), [('0001-driver-rewrite.patch', [])])
+        self.assertEqual((self.base.dir / 'series').read_text(),
+                         '# header stays\n0001-driver-rewrite.patch\n')
+        self.assertFalse((self.root / 'tests' / 'driver_kunit.c').exists())
+        self.assertFalse((self.base.dir / '0001-driver-spell-ten.patch').exists())
+
+    def test_patch_that_no_longer_applies_is_one_sentence(self):
+        patch = self.base.dir / '0001-driver-spell-ten.patch'
+        patch.write_text(patch.read_text().replace('line 9', 'line IX'))
+        message = self.fails(['0001-driver-spell-ten.patch does not apply to Linux 6.18.99',
+                              'driver.c:7'], assemble.patched, self.base)
+        self.assertNotIn('\n', message)
+
+    def test_offset_is_found_by_the_round_trip(self):
+        patch = self.base.dir / '0001-driver-spell-ten.patch'
+        text = patch.read_text()
+        self.assertIn('@@ -7,7 +7,7 @@', text)
+        patch.write_text(text.replace('@@ -7,7 +7,7 @@', '@@ -6,7 +6,7 @@'))
+        problems = check.check_round_trip(self.base, assemble.patched(self.base))
+        self.assertEqual(len(problems), 1)
+        self.assertIn('0001-driver-spell-ten.patch changes when', problems[0])
+
+    def test_new_file_never_overwrites(self):
+        with open(self.base.dir / 'series', 'a') as series:
+            series.write('    + driver.c\n')
+        (self.root / 'driver.c').write_text('ours\n')
+        self.fails('driver.c would overwrite a file of Linux 6.18.99', assemble.patched, self.base)
+
+    def test_unwritten_work_is_not_lost(self):
+        assemble.make_tree(self.base)
+        tree = assemble.work_tree(self.base)
+        (tree / 'driver.c').write_text('work\n')
+        self.fails('holds work that is not in the series', assemble.make_tree, self.base)
+        self.fails('commit them first', assemble.refresh, self.base)
+        assemble.git(tree, 'commit', '--quiet', '--all', '--message', 'work')
+        self.fails('holds work that is not in the series', assemble.make_tree, self.base)
+        self.assertEqual((tree / 'driver.c').read_text(), 'work\n')
+
+    def test_make_tree_follows_the_series(self):
+        assemble.make_tree(self.base)
+        (self.root / 'tests' / 'driver_kunit.c').write_text('a better test\n')
+        assemble.make_tree(self.base)
+        tree = assemble.work_tree(self.base)
+        self.assertEqual((tree / 'tests' / 'driver_kunit.c').read_text(), 'a better test\n')
+
+    def test_new_file_arrives_complete(self):
+        (self.work / 'tests' / 'driver_kunit.c').write_text('changed later\n')
+        assemble.git(self.work, 'commit', '--quiet', '--all', '--message', 'driver: change the test')
+        before = self.snapshot()
+        self.fails(['"driver: change the test" changes tests/driver_kunit.c', 'squash'],
+                   assemble.refresh, self.base, self.work)
+        self.assertEqual(self.snapshot(), before)
+
+    def test_refresh_without_tree_says_what_to_do(self):
+        self.fails('run "make tree BASE=6.18" first', assemble.refresh, self.base)
+
+
+class Export(KernelCase):
+    def setUp(self):
+        super().setUp()
+        (self.base.dir / 'cover').write_text('driver: numbers\n\nWhat this is.\n')
+
+    def am(self, *patches):
+        target = self.scratch / 'pristine'
+        assemble.git(self.scratch, 'clone', '--quiet', str(self.kernel), str(target))
+        assemble.git(target, 'am', '--quiet', *map(str, patches))
+        return target
+
+    def test_git_am_applies_the_patches(self):
+        out = assemble.export(self.base)
+        target = self.am(*sorted(out.glob('*.patch'))[1:])
+        self.assertEqual(assemble.git(target, 'rev-parse', 'HEAD^{tree}'),
+                         assemble.git(assemble.patched(self.base), 'rev-parse', 'HEAD^{tree}'))
+
+    def test_quilt_series_names_every_patch(self):
+        out = assemble.export(self.base)
+        names = (out / 'series').read_text().split()
+        target = self.scratch / 'plain'
+        assemble.git(self.scratch, 'clone', '--quiet', str(self.kernel), str(target))
+        for name in names:
+            subprocess.run(['patch', '--quiet', '--strip=1', '--fuzz=0', '--directory', target,
+                            '--input', out / name], check=True)
+        self.assertEqual((target / 'tests' / 'driver_kunit.c').read_text(), 'a test\n')
+
+    def test_mbox_begins_with_the_cover_letter(self):
+        mails = (assemble.export(self.base) / 'series.mbox').read_text().split('\nSubject: ')
+        self.assertIn('[PATCH 0/2] driver: numbers', mails[1])
+        self.assertIn('What this is.', mails[1])
+        self.assertEqual(len(mails), 4)
+
+    def test_nothing_is_signed_off_unless_asked(self):
+        out = assemble.export(self.base)
+        self.assertNotIn('Signed-off-by', (out / 'series.mbox').read_text())
+
+    def test_sender_signs_off_every_patch(self):
+        out = assemble.export(self.base, assemble.parse_signer('A Sender <a@sender.invalid>'))
+        target = self.am(*sorted(out.glob('*.patch'))[1:])
+        for commit in assemble.git(target, 'rev-list', 'HEAD~2..HEAD').split():
+            message = assemble.git(target, 'show', '--no-patch', '--format=%an <%ae>%n%B', commit)
+            self.assertEqual(message.count('A Sender <a@sender.invalid>'), 2)
+            self.assertIn('Signed-off-by: A Sender <a@sender.invalid>', message)
+
+    def test_malformed_sender_is_one_sentence(self):
+        for text in ('name', 'name@host', '<a@b>', 'Name <nowhere>'):
+            self.fails('expected "Name <address>"', assemble.parse_signer, text)
+
+
+class Layout(KernelCase):
+    def problems(self):
+        assemble.git(self.root, 'init', '--quiet')
+        return check.check_layout([self.base], self.root)
+
+    def test_clean(self):
+        self.assertEqual(self.problems(), [])
+
+    def test_orphan_is_found(self):
+        (self.root / 'tests' / 'orphan.c').write_text('')
+        self.assertEqual(self.problems(), ['tests/orphan.c belongs to no patch of any base'])
+
+    def test_file_attached_twice_is_found(self):
+        with open(self.base.dir / 'series', 'a') as series:
+            series.write('    + tests/driver_kunit.c\n')
+        self.assertEqual(self.problems(), ['6.18: tests/driver_kunit.c is attached twice'])
+
+    def test_patch_outside_the_series_is_found(self):
+        (self.base.dir / '0003-stray.patch').write_text('')
+        self.assertIn('0003-stray.patch is not in the series', self.problems()[0])
+
+    def test_sign_off_in_a_patch_is_found(self):
+        patch = self.base.dir / '0001-driver-spell-ten.patch'
+        patch.write_text(patch.read_text().replace('\n---\n', '\n\nSigned-off-by: A <a@b>\n---\n'))
+        self.assertIn('is signed off', check.check_mail(self.base)[0])
+
+    def test_patch_without_explanation_is_found(self):
+        patch = self.base.dir / '0001-driver-spell-ten.patch'
+        header, _, body = patch.read_text().partition('\n\n')
+        patch.write_text(header + '\n\n---\n' + body.partition('\n---\n')[2])
+        self.assertIn('does not say why', check.check_mail(self.base)[0])
+
+    def test_warnings_of_the_base_are_not_ours(self):
+        before = '../kernel/dma/a.c:10:3: warning: old\n'
+        after = '../kernel/dma/a.c:12:3: warning: old\n../kernel/dma/a.c:5:1: warning: new\n'
+        self.assertEqual(check.new_warnings('gcc', before, after),
+                         ['gcc: kernel/dma/a.c: warning: new'])

@@ -1,0 +1,843 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for DMA_ATTR_REQUIRE_COHERENT on the direct mapping path.
+ *
+ * Everything that makes the direct mapping bounce a buffer or maintain caches
+ * is brought about by what a platform or a driver can really set, never by a
+ * hook: the DMA mask, the bus limit, the coherency of the device, a small
+ * kmalloc() buffer, and swiotlb=force on the kernel command line. Each is
+ * tried twice:
+ *
+ * - with the attribute the mapping is refused, takes no bounce slot, prints
+ *   nothing and is traced;
+ * - without the attribute it works as it does on any other kernel. These are
+ *   the mirror cases; they also show that the obstacle is real.
+ *
+ * A machine cannot have every obstacle at once. A case that needs another
+ * machine is skipped and says which.
+ *
+ * A scatterlist has three entries, one page each, and the obstacle applies to
+ * the second one whenever it can apply to one page only:
+ *
+ *	| in place | obstacle | in place |
+ */
+
+#include <kunit/device.h>
+#include <kunit/test.h>
+#include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
+#include <linux/dma-mapping.h>
+#include <linux/gfp.h>
+#include <linux/kmsg_dump.h>
+#include <linux/module.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/swiotlb.h>
+#include <linux/tracepoint.h>
+
+#define NR_PAGES	3
+#define OBSTACLE	1	/* index of the page that stands for the buffer */
+
+/* The ways in which a driver can map a buffer. */
+enum interface {
+	MAP_PHYS,
+	MAP_PAGE,
+	MAP_SINGLE,
+	MAP_SG,
+	MAP_SGTABLE,
+};
+
+static const struct interface_param {
+	const char *desc;
+	enum interface interface;
+} interface_params[] = {
+	{ "dma_map_phys", MAP_PHYS },
+	{ "dma_map_page_attrs", MAP_PAGE },
+	{ "dma_map_single_attrs", MAP_SINGLE },
+	{ "dma_map_sg_attrs", MAP_SG },
+	{ "dma_map_sgtable", MAP_SGTABLE },
+};
+
+KUNIT_ARRAY_PARAM_DESC(interface, interface_params, desc);
+
+/* One buffer, and how the attempt to map it ended. */
+struct mapping {
+	enum interface interface;
+	unsigned long attrs;
+	void *buf;
+	size_t size;
+	struct sg_table sgt;	/* MAP_SG and MAP_SGTABLE */
+	dma_addr_t addr;	/* the others */
+	int ret;		/* 0, or what the interface returned instead */
+};
+
+/* What the tracepoints and the log showed of the last attempt. */
+struct observed {
+	unsigned int refused;
+	unsigned int bounced;
+	unsigned long attrs;
+	int sg_err;
+};
+
+struct dma_direct_ctx {
+	struct device *dev;
+	struct page *pages[NR_PAGES];
+	struct mapping map;
+	struct observed seen;
+	struct kmsg_dump_iter log;
+	char line[256];
+};
+
+/* Tracepoints */
+
+static void saw_map_phys(void *data, struct device *dev, phys_addr_t phys,
+			 dma_addr_t addr, size_t size,
+			 enum dma_data_direction dir, unsigned long attrs)
+{
+	struct dma_direct_ctx *ctx = data;
+
+	if (dev != ctx->dev || addr != DMA_MAPPING_ERROR)
+		return;
+
+	ctx->seen.refused++;
+	ctx->seen.attrs = attrs;
+}
+
+static void saw_map_sg_err(void *data, struct device *dev,
+			   struct scatterlist *sgl, int nents, int err,
+			   enum dma_data_direction dir, unsigned long attrs)
+{
+	struct dma_direct_ctx *ctx = data;
+
+	if (dev != ctx->dev)
+		return;
+
+	ctx->seen.refused++;
+	ctx->seen.sg_err = err;
+	ctx->seen.attrs = attrs;
+}
+
+static void saw_bounce(void *data, struct device *dev, dma_addr_t addr,
+		       size_t size)
+{
+	struct dma_direct_ctx *ctx = data;
+
+	if (dev == ctx->dev)
+		ctx->seen.bounced++;
+}
+
+static struct probe {
+	const char *name;
+	void *func;
+	struct tracepoint *tp;
+} probes[] = {
+	{ "dma_map_phys", saw_map_phys },
+	{ "dma_map_sg_err", saw_map_sg_err },
+	{ "swiotlb_bounced", saw_bounce },
+};
+
+static void find_tracepoint(struct tracepoint *tp, void *unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (!strcmp(tp->name, probes[i].name))
+			probes[i].tp = tp;
+}
+
+static int dma_direct_suite_init(struct kunit_suite *suite)
+{
+	unsigned int i;
+
+	if (!IS_ENABLED(CONFIG_TRACEPOINTS))
+		return 0;
+
+	/* The events are not exported to modules, so look them up by name. */
+	for_each_kernel_tracepoint(find_tracepoint, NULL);
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (!probes[i].tp)
+			return -ENOENT;
+
+	return 0;
+}
+
+static void unregister_probes(void *data)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (probes[i].tp)
+			tracepoint_probe_unregister(probes[i].tp,
+						    probes[i].func, data);
+	tracepoint_synchronize_unregister();
+}
+
+/* The log */
+
+static void watch_log(struct dma_direct_ctx *ctx)
+{
+	kmsg_dump_rewind(&ctx->log);
+	ctx->log.cur_seq = ctx->log.next_seq;
+}
+
+/* Return the next line since watch_log() which speaks of the device. */
+static const char *next_log_line(struct dma_direct_ctx *ctx)
+{
+	size_t len;
+
+	while (kmsg_dump_get_line(&ctx->log, false, ctx->line,
+				  sizeof(ctx->line) - 1, &len)) {
+		ctx->line[len] = '\0';
+		if (strstr(ctx->line, dev_name(ctx->dev)))
+			return ctx->line;
+	}
+
+	return NULL;
+}
+
+/* The device and its obstacles */
+
+static void skip_if_bounce_is_forced(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+	if (is_swiotlb_force_bounce(ctx->dev))
+		kunit_skip(test, "swiotlb=force hides every other obstacle");
+}
+
+static void skip_unless_bounce_is_forced(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+	if (!is_swiotlb_force_bounce(ctx->dev))
+		kunit_skip(test, "needs swiotlb=force");
+}
+
+static void set_dma_mask(struct kunit *test, u64 mask)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+	if (dma_coerce_mask_and_coherent(ctx->dev, mask))
+		kunit_skip(test, "no memory below DMA mask %#llx", mask);
+}
+
+/* Also resets the DMA mask, since that is when coherency is taken note of. */
+static void set_coherent(struct kunit *test, bool coherent)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+#if IS_ENABLED(CONFIG_ARCH_HAS_SETUP_DMA_OPS)
+	if (IS_MODULE(CONFIG_DMA_DIRECT_KUNIT_TEST))
+		kunit_skip(test, "arch_setup_dma_ops() is not exported to modules");
+#endif
+#if !IS_MODULE(CONFIG_DMA_DIRECT_KUNIT_TEST)
+	arch_setup_dma_ops(ctx->dev, coherent);
+#endif
+	if (dev_is_dma_coherent(ctx->dev) != coherent)
+		kunit_skip(test, "devices of this architecture are always %s",
+			   coherent ? "non-coherent" : "coherent");
+
+	set_dma_mask(test, DMA_BIT_MASK(64));
+}
+
+static phys_addr_t phys_of(const struct mapping *map)
+{
+	return virt_to_phys(map->buf);
+}
+
+static unsigned long slots_in_use(struct device *dev)
+{
+#if defined(CONFIG_SWIOTLB) && defined(CONFIG_DEBUG_FS)
+	if (dev->dma_io_tlb_mem)
+		return atomic_long_read(&dev->dma_io_tlb_mem->total_used);
+#endif
+	return 0;
+}
+
+/* Mapping */
+
+static bool is_scatterlist(const struct mapping *map)
+{
+	return map->interface == MAP_SG || map->interface == MAP_SGTABLE;
+}
+
+/* Build the scatterlist, with the buffer as its second entry. */
+static void prepare_sgt(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+	struct mapping *map = &ctx->map;
+	struct scatterlist *sg;
+	int i;
+
+	KUNIT_ASSERT_EQ(test, sg_alloc_table(&map->sgt, NR_PAGES, GFP_KERNEL), 0);
+
+	for_each_sgtable_sg(&map->sgt, sg, i) {
+		if (i == OBSTACLE)
+			sg_set_buf(sg, map->buf, map->size);
+		else
+			sg_set_page(sg, ctx->pages[i], PAGE_SIZE, 0);
+	}
+}
+
+static void free_sgt(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+	if (is_scatterlist(&ctx->map))
+		sg_free_table(&ctx->map.sgt);
+}
+
+/* Map the buffer with @attrs and take down all that can be seen of it. */
+static void map_buffer(struct kunit *test, unsigned long attrs)
+{
+	const struct interface_param *param = test->param_value;
+	struct dma_direct_ctx *ctx = test->priv;
+	struct mapping *map = &ctx->map;
+	struct device *dev = ctx->dev;
+
+	map->interface = param ? param->interface : MAP_PHYS;
+	map->attrs = attrs;
+	map->ret = 0;
+	if (!map->buf) {
+		map->buf = page_address(ctx->pages[OBSTACLE]);
+		map->size = PAGE_SIZE;
+	}
+	if (is_scatterlist(map))
+		prepare_sgt(test);
+
+	memset(&ctx->seen, 0, sizeof(ctx->seen));
+	watch_log(ctx);
+
+	switch (map->interface) {
+	case MAP_PHYS:
+		map->addr = dma_map_phys(dev, phys_of(map), map->size,
+					 DMA_BIDIRECTIONAL, attrs);
+		break;
+	case MAP_PAGE:
+		map->addr = dma_map_page_attrs(dev, virt_to_page(map->buf),
+					       offset_in_page(map->buf),
+					       map->size, DMA_BIDIRECTIONAL,
+					       attrs);
+		break;
+	case MAP_SINGLE:
+		map->addr = dma_map_single_attrs(dev, map->buf, map->size,
+						 DMA_BIDIRECTIONAL, attrs);
+		break;
+	case MAP_SG:
+		map->sgt.nents = dma_map_sg_attrs(dev, map->sgt.sgl,
+						  map->sgt.orig_nents,
+						  DMA_BIDIRECTIONAL, attrs);
+		if (!map->sgt.nents)
+			map->ret = -EIO;
+		return;
+	case MAP_SGTABLE:
+		map->ret = dma_map_sgtable(dev, &map->sgt, DMA_BIDIRECTIONAL,
+					   attrs);
+		return;
+	}
+
+	if (dma_mapping_error(dev, map->addr))
+		map->ret = -EIO;
+}
+
+/* The same attributes as when mapping: that is part of the contract. */
+static void unmap_buffer(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+	struct mapping *map = &ctx->map;
+	struct device *dev = ctx->dev;
+
+	if (map->ret) {
+		free_sgt(test);
+		return;
+	}
+
+	switch (map->interface) {
+	case MAP_PHYS:
+		dma_unmap_phys(dev, map->addr, map->size, DMA_BIDIRECTIONAL,
+			       map->attrs);
+		break;
+	case MAP_PAGE:
+		dma_unmap_page_attrs(dev, map->addr, map->size,
+				     DMA_BIDIRECTIONAL, map->attrs);
+		break;
+	case MAP_SINGLE:
+		dma_unmap_single_attrs(dev, map->addr, map->size,
+				       DMA_BIDIRECTIONAL, map->attrs);
+		break;
+	case MAP_SG:
+		dma_unmap_sg_attrs(dev, map->sgt.sgl, map->sgt.orig_nents,
+				   DMA_BIDIRECTIONAL, map->attrs);
+		break;
+	case MAP_SGTABLE:
+		dma_unmap_sgtable(dev, &map->sgt, DMA_BIDIRECTIONAL,
+				  map->attrs);
+		break;
+	}
+	free_sgt(test);
+}
+
+/* Return the address under which the device sees the buffer. */
+static dma_addr_t device_address(const struct mapping *map)
+{
+	struct scatterlist *sg;
+	int i;
+
+	if (!is_scatterlist(map))
+		return map->addr;
+
+	for_each_sgtable_dma_sg(&map->sgt, sg, i)
+		if (i == OBSTACLE)
+			return sg_dma_address(sg);
+
+	return DMA_MAPPING_ERROR;
+}
+
+static void expect_refused_with(struct kunit *test, unsigned long attrs)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+	struct mapping *map = &ctx->map;
+	unsigned long slots = slots_in_use(ctx->dev);
+	const char *line;
+
+	attrs |= DMA_ATTR_REQUIRE_COHERENT;
+	map_buffer(test, attrs);
+
+	KUNIT_EXPECT_EQ_MSG(test, map->ret,
+			    map->interface == MAP_SGTABLE ? -EOPNOTSUPP : -EIO,
+			    "with attributes %#lx", attrs);
+	KUNIT_EXPECT_EQ_MSG(test, slots_in_use(ctx->dev), slots,
+			    "a refusal took a bounce slot");
+	KUNIT_EXPECT_EQ_MSG(test, ctx->seen.bounced, 0,
+			    "a refusal tried to bounce");
+
+	line = next_log_line(ctx);
+	KUNIT_EXPECT_NULL_MSG(test, line, "a refusal printed: %s", line);
+
+	if (IS_ENABLED(CONFIG_TRACEPOINTS)) {
+		KUNIT_EXPECT_EQ_MSG(test, ctx->seen.refused, 1,
+				    "a refusal was not traced once");
+		KUNIT_EXPECT_EQ_MSG(test, ctx->seen.attrs, attrs,
+				    "a refusal was traced with other attributes");
+		KUNIT_EXPECT_EQ(test, ctx->seen.sg_err,
+				is_scatterlist(map) ? -EOPNOTSUPP : 0);
+	}
+
+	unmap_buffer(test);
+}
+
+static void expect_refused(struct kunit *test)
+{
+	expect_refused_with(test, 0);
+}
+
+static void expect_bounced(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+	struct mapping *map = &ctx->map;
+	unsigned long slots = slots_in_use(ctx->dev);
+
+	map_buffer(test, 0);
+	KUNIT_EXPECT_EQ(test, map->ret, 0);
+	if (!map->ret) {
+		KUNIT_EXPECT_NE(test, device_address(map),
+				phys_to_dma(ctx->dev, phys_of(map)));
+		KUNIT_EXPECT_TRUE(test, dma_need_sync(ctx->dev,
+						      device_address(map)));
+		if (IS_ENABLED(CONFIG_TRACEPOINTS))
+			KUNIT_EXPECT_GT(test, ctx->seen.bounced, 0);
+	}
+
+	unmap_buffer(test);
+	KUNIT_EXPECT_EQ(test, slots_in_use(ctx->dev), slots);
+}
+
+static void expect_in_place_with(struct kunit *test, unsigned long attrs)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+	struct mapping *map = &ctx->map;
+
+	map_buffer(test, attrs);
+	KUNIT_EXPECT_EQ_MSG(test, map->ret, 0, "with attributes %#lx", attrs);
+	KUNIT_EXPECT_EQ(test, ctx->seen.bounced, 0);
+	KUNIT_EXPECT_EQ(test, ctx->seen.refused, 0);
+	KUNIT_EXPECT_NULL(test, next_log_line(ctx));
+	if (!map->ret) {
+		KUNIT_EXPECT_EQ_MSG(test, device_address(map),
+				    phys_to_dma(ctx->dev, phys_of(map)),
+				    "with attributes %#lx", attrs);
+		KUNIT_EXPECT_EQ(test, !dev_is_dma_coherent(ctx->dev),
+				dma_need_sync(ctx->dev, device_address(map)));
+	}
+
+	unmap_buffer(test);
+}
+
+/* Nothing in the way */
+
+static void maps_in_place_when_nothing_is_in_the_way(struct kunit *test)
+{
+	skip_if_bounce_is_forced(test);
+
+	expect_in_place_with(test, DMA_ATTR_REQUIRE_COHERENT);
+}
+
+static void maps_in_place_without_attribute(struct kunit *test)
+{
+	skip_if_bounce_is_forced(test);
+
+	expect_in_place_with(test, 0);
+}
+
+/* A device that is not cache-coherent */
+
+static void refuses_when_device_is_not_coherent(struct kunit *test)
+{
+	set_coherent(test, false);
+
+	expect_refused(test);
+}
+
+static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
+{
+	skip_if_bounce_is_forced(test);
+	set_coherent(test, false);
+
+	expect_in_place_with(test, 0);
+}
+
+/* A bounce buffer is forced */
+
+static void refuses_when_bounce_is_forced(struct kunit *test)
+{
+	skip_unless_bounce_is_forced(test);
+
+	expect_refused(test);
+}
+
+static void bounces_when_forced_without_attribute(struct kunit *test)
+{
+	skip_unless_bounce_is_forced(test);
+
+	expect_bounced(test);
+}
+
+/* Memory above the DMA mask */
+
+static const struct mask_param {
+	struct interface_param interface;
+	unsigned int bits;
+} mask_params[] = {
+	{ { "28 bits, dma_map_phys", MAP_PHYS }, 28 },
+	{ { "28 bits, dma_map_page_attrs", MAP_PAGE }, 28 },
+	{ { "28 bits, dma_map_single_attrs", MAP_SINGLE }, 28 },
+	{ { "28 bits, dma_map_sg_attrs", MAP_SG }, 28 },
+	{ { "28 bits, dma_map_sgtable", MAP_SGTABLE }, 28 },
+	{ { "32 bits, dma_map_phys", MAP_PHYS }, 32 },
+	{ { "32 bits, dma_map_page_attrs", MAP_PAGE }, 32 },
+	{ { "32 bits, dma_map_single_attrs", MAP_SINGLE }, 32 },
+	{ { "32 bits, dma_map_sg_attrs", MAP_SG }, 32 },
+	{ { "32 bits, dma_map_sgtable", MAP_SGTABLE }, 32 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(mask, mask_params, interface.desc);
+
+static void set_mask_below_buffer(struct kunit *test)
+{
+	const struct mask_param *param = test->param_value;
+	struct dma_direct_ctx *ctx = test->priv;
+	u64 mask = DMA_BIT_MASK(param->bits);
+
+	skip_if_bounce_is_forced(test);
+	set_dma_mask(test, mask);
+	if (page_to_phys(ctx->pages[OBSTACLE]) <= mask)
+		kunit_skip(test, "no memory above DMA mask %#llx", mask);
+}
+
+static void refuses_above_dma_mask(struct kunit *test)
+{
+	set_mask_below_buffer(test);
+
+	expect_refused(test);
+}
+
+static void bounces_above_dma_mask_without_attribute(struct kunit *test)
+{
+	set_mask_below_buffer(test);
+
+	expect_bounced(test);
+}
+
+/* Memory above what the bus can address */
+
+static void set_bus_limit_below_buffer(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+	skip_if_bounce_is_forced(test);
+	ctx->dev->bus_dma_limit = DMA_BIT_MASK(32);
+	if (page_to_phys(ctx->pages[OBSTACLE]) <= ctx->dev->bus_dma_limit)
+		kunit_skip(test, "no memory above bus limit %#llx",
+			   ctx->dev->bus_dma_limit);
+}
+
+static void refuses_above_bus_limit(struct kunit *test)
+{
+	set_bus_limit_below_buffer(test);
+
+	expect_refused(test);
+}
+
+static void bounces_above_bus_limit_without_attribute(struct kunit *test)
+{
+	set_bus_limit_below_buffer(test);
+
+	expect_bounced(test);
+}
+
+/* The last byte counts: a buffer that begins below the limit and ends above. */
+
+static void set_bus_limit_inside_buffer(struct kunit *test, u64 last_byte)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+	skip_if_bounce_is_forced(test);
+	ctx->dev->bus_dma_limit = phys_to_dma(ctx->dev,
+			page_to_phys(ctx->pages[OBSTACLE])) + last_byte;
+}
+
+static void refuses_when_last_byte_is_above_bus_limit(struct kunit *test)
+{
+	set_bus_limit_inside_buffer(test, PAGE_SIZE - 2);
+
+	expect_refused(test);
+}
+
+static void maps_when_last_byte_is_at_bus_limit(struct kunit *test)
+{
+	set_bus_limit_inside_buffer(test, PAGE_SIZE - 1);
+
+	expect_in_place_with(test, DMA_ATTR_REQUIRE_COHERENT);
+}
+
+/* A kmalloc() buffer that shares cachelines with other data */
+
+static void use_small_kmalloc_buffer(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+	skip_if_bounce_is_forced(test);
+	set_coherent(test, false);
+	ctx->map.size = 8;
+	ctx->map.buf = kunit_kmalloc(test, ctx->map.size, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->map.buf);
+	if (!dma_kmalloc_needs_bounce(ctx->dev, ctx->map.size,
+				      DMA_BIDIRECTIONAL))
+		kunit_skip(test, "kmalloc() aligns every buffer for DMA here");
+}
+
+static void refuses_small_kmalloc_buffer(struct kunit *test)
+{
+	use_small_kmalloc_buffer(test);
+
+	expect_refused(test);
+}
+
+static void bounces_small_kmalloc_buffer_without_attribute(struct kunit *test)
+{
+	use_small_kmalloc_buffer(test);
+
+	expect_bounced(test);
+}
+
+/* Attributes that must not lift the refusal */
+
+static const struct attrs_param {
+	struct interface_param interface;
+	unsigned long attrs;
+} attrs_params[] = {
+	{ { "SKIP_CPU_SYNC", MAP_PHYS }, DMA_ATTR_SKIP_CPU_SYNC },
+	{ { "SKIP_CPU_SYNC, scatterlist", MAP_SGTABLE }, DMA_ATTR_SKIP_CPU_SYNC },
+	{ { "NO_WARN", MAP_PHYS }, DMA_ATTR_NO_WARN },
+	{ { "NO_WARN, scatterlist", MAP_SGTABLE }, DMA_ATTR_NO_WARN },
+	{ { "WEAK_ORDERING", MAP_PHYS }, DMA_ATTR_WEAK_ORDERING },
+	{ { "PRIVILEGED", MAP_PHYS }, DMA_ATTR_PRIVILEGED },
+	{ { "DEBUGGING_IGNORE_CACHELINES", MAP_PHYS },
+	  DMA_ATTR_DEBUGGING_IGNORE_CACHELINES },
+	{ { "all of these", MAP_PHYS },
+	  DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_NO_WARN | DMA_ATTR_WEAK_ORDERING |
+	  DMA_ATTR_PRIVILEGED | DMA_ATTR_DEBUGGING_IGNORE_CACHELINES },
+	{ { "all of these, scatterlist", MAP_SGTABLE },
+	  DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_NO_WARN | DMA_ATTR_WEAK_ORDERING |
+	  DMA_ATTR_PRIVILEGED | DMA_ATTR_DEBUGGING_IGNORE_CACHELINES },
+};
+
+KUNIT_ARRAY_PARAM_DESC(attrs, attrs_params, interface.desc);
+
+static void no_attribute_lifts_refusal_of_bounce(struct kunit *test)
+{
+	const struct attrs_param *param = test->param_value;
+	struct dma_direct_ctx *ctx = test->priv;
+
+	if (!is_swiotlb_force_bounce(ctx->dev))
+		set_bus_limit_inside_buffer(test, 0);
+
+	expect_refused_with(test, param->attrs);
+}
+
+static void no_attribute_lifts_refusal_of_noncoherent_device(struct kunit *test)
+{
+	const struct attrs_param *param = test->param_value;
+
+	set_coherent(test, false);
+
+	expect_refused_with(test, param->attrs);
+}
+
+static void other_attributes_do_not_cause_refusal(struct kunit *test)
+{
+	const struct attrs_param *param = test->param_value;
+
+	skip_if_bounce_is_forced(test);
+
+	expect_in_place_with(test, param->attrs | DMA_ATTR_REQUIRE_COHERENT);
+}
+
+/*
+ * MMIO has no cached copy, so coherency is no obstacle; it cannot be
+ * bounced either, so every other obstacle remains. The page stands for a BAR: the direct mapping
+ * computes with the address and never touches the memory.
+ */
+
+static void maps_mmio_for_noncoherent_device(struct kunit *test)
+{
+	skip_if_bounce_is_forced(test);
+	set_coherent(test, false);
+
+	expect_in_place_with(test, DMA_ATTR_REQUIRE_COHERENT | DMA_ATTR_MMIO);
+}
+
+static void refuses_mmio_above_bus_limit(struct kunit *test)
+{
+	set_bus_limit_inside_buffer(test, 0);
+
+	expect_refused_with(test, DMA_ATTR_MMIO);
+}
+
+static void refuses_mmio_when_bounce_is_forced(struct kunit *test)
+{
+	skip_unless_bounce_is_forced(test);
+
+	expect_refused_with(test, DMA_ATTR_MMIO);
+}
+
+/* A refusal must not spoil what comes after it, nor depend on what was before. */
+
+static void refusal_does_not_depend_on_earlier_mappings(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+
+	if (is_swiotlb_force_bounce(ctx->dev)) {
+		expect_refused(test);
+		expect_bounced(test);
+		expect_refused(test);
+		return;
+	}
+
+	expect_in_place_with(test, DMA_ATTR_REQUIRE_COHERENT);
+	set_bus_limit_inside_buffer(test, 0);
+	expect_refused(test);
+	ctx->dev->bus_dma_limit = 0;
+	expect_in_place_with(test, DMA_ATTR_REQUIRE_COHERENT);
+	expect_in_place_with(test, 0);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(free_page_action, __free_page, struct page *);
+
+static struct page *dma_direct_alloc_page(struct kunit *test, gfp_t gfp)
+{
+	struct page *page = alloc_page(gfp);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   free_page_action,
+							   page));
+
+	return page;
+}
+
+static int dma_direct_init(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx;
+	unsigned int i;
+
+	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	test->priv = ctx;
+
+	ctx->dev = kunit_device_register(test, "dma-direct-kunit");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dev);
+
+	/* A limit drawn through the obstacle leaves its neighbours alone. */
+	for (i = 0; i < NR_PAGES; i++)
+		ctx->pages[i] = dma_direct_alloc_page(test, i == OBSTACLE ?
+						      GFP_KERNEL : GFP_DMA);
+	for (i = 0; i < NR_PAGES; i++)
+		if (page_to_phys(ctx->pages[i]) > page_to_phys(ctx->pages[OBSTACLE]))
+			swap(ctx->pages[i], ctx->pages[OBSTACLE]);
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (probes[i].tp)
+			KUNIT_ASSERT_EQ(test, 0,
+					tracepoint_probe_register(probes[i].tp,
+								  probes[i].func,
+								  ctx));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   unregister_probes,
+							   ctx));
+
+#if !IS_MODULE(CONFIG_DMA_DIRECT_KUNIT_TEST)
+	arch_setup_dma_ops(ctx->dev, true);
+#endif
+	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(ctx->dev,
+							      DMA_BIT_MASK(64)));
+
+	return 0;
+}
+
+static struct kunit_case dma_direct_cases[] = {
+	KUNIT_CASE_PARAM(maps_in_place_when_nothing_is_in_the_way, interface_gen_params),
+	KUNIT_CASE_PARAM(maps_in_place_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(refuses_when_device_is_not_coherent, interface_gen_params),
+	KUNIT_CASE_PARAM(maps_for_noncoherent_device_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(refuses_when_bounce_is_forced, interface_gen_params),
+	KUNIT_CASE_PARAM(bounces_when_forced_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(refuses_above_dma_mask, mask_gen_params),
+	KUNIT_CASE_PARAM(bounces_above_dma_mask_without_attribute, mask_gen_params),
+	KUNIT_CASE_PARAM(refuses_above_bus_limit, interface_gen_params),
+	KUNIT_CASE_PARAM(bounces_above_bus_limit_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(refuses_when_last_byte_is_above_bus_limit, interface_gen_params),
+	KUNIT_CASE_PARAM(maps_when_last_byte_is_at_bus_limit, interface_gen_params),
+	KUNIT_CASE_PARAM(refuses_small_kmalloc_buffer, interface_gen_params),
+	KUNIT_CASE_PARAM(bounces_small_kmalloc_buffer_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(no_attribute_lifts_refusal_of_bounce, attrs_gen_params),
+	KUNIT_CASE_PARAM(no_attribute_lifts_refusal_of_noncoherent_device, attrs_gen_params),
+	KUNIT_CASE_PARAM(other_attributes_do_not_cause_refusal, attrs_gen_params),
+	KUNIT_CASE(maps_mmio_for_noncoherent_device),
+	KUNIT_CASE(refuses_mmio_above_bus_limit),
+	KUNIT_CASE(refuses_mmio_when_bounce_is_forced),
+	KUNIT_CASE_PARAM(refusal_does_not_depend_on_earlier_mappings, interface_gen_params),
+	{}
+};
+
+static struct kunit_suite dma_direct_suite = {
+	.name = "dma_direct",
+	.suite_init = dma_direct_suite_init,
+	.init = dma_direct_init,
+	.test_cases = dma_direct_cases,
+};
+
+kunit_test_suite(dma_direct_suite);
+
+MODULE_DESCRIPTION("KUnit tests for DMA_ATTR_REQUIRE_COHERENT on the direct mapping path");
+MODULE_LICENSE("GPL");
