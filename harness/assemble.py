@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import fetch
+from harness import fetch, readme
 from harness.project import (CACHE, ROOT, Base, Failure, base_names, bases, cache_lock, main,
                              output_of, relative, say)
 
@@ -339,16 +339,15 @@ def export(base, signer=None):
 def command(what):
     signer = os.environ.get('SIGNOFF')
     signer = parse_signer(signer) if signer else None
+    steps = {'tree': make_tree, 'refresh': refresh,
+             'series': lambda base: export(base, signer)}
+    if what not in steps:
+        raise Failure(f'{what}: expected one of {", ".join(steps)}')
     with cache_lock():
         for base in bases():
-            if what == 'tree':
-                make_tree(base)
-            elif what == 'refresh':
-                refresh(base)
-            elif what == 'series':
-                export(base, signer)
-            else:
-                raise Failure(f'{what}: expected tree, refresh or series')
+            steps[what](base)
+    if what == 'refresh':
+        readme.update()
 
 
 if __name__ == '__main__':

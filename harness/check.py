@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """Every static rule: layout, patches, point releases, checkpatch, kernel-doc, compilers."""
 
-import os
 import re
-import shutil
 import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 
-from harness import assemble, build, fetch, packages
-from harness.project import (CACHE, ROOT, Base, Failure, base_names, bases, cache_lock, log_tail,
-                             output_of, relative, run, say)
+from harness import assemble, build, fetch, packages, readme
+from harness.project import (CACHE, ROOT, Base, Failure, base_names, bases, cache_lock, output_of, relative,
+                             run, say)
 
 # Files of the project itself; everything else stands where it does in a kernel.
 PROJECT = re.compile(r'(?:series|machines|harness|\.ci)/|(?:README\.md|Makefile|COPYING|\.gitignore)$')
@@ -219,6 +217,8 @@ def command():
     with cache_lock():
         packages.for_arch(*build.ARCH)
         problems = check_layout([Base(name) for name in base_names()])
+        if readme.is_stale():
+            problems.append('the tables of README.md are stale: run "make refresh"')
         for base in chosen:
             problems += check_base(base)
     for problem in problems:

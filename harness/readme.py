@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The tables of README.md, made from the series and the machines."""
+
+import email
+import email.policy
+import re
+import sys
+
+from harness.project import ROOT, Base, Machine, base_names, machine_names, main
+
+README = ROOT / 'README.md'
+
+
+def subject(base, patch):
+    mail = email.message_from_string((base.dir / patch).read_text(), policy=email.policy.default)
+    return ' '.join(mail['Subject'].removeprefix('[PATCH] ').split())
+
+
+def series_table():
+    rows = ['| base | | patch | new files |', '|---|---|---|---|']
+    for base in map(Base, base_names()):
+        for number, (patch, files) in enumerate(base.series(), 1):
+            new = ', '.join(f'`{name}`' for name in files)
+            rows.append(f'| {base.name} | {number} | {subject(base, patch)} | {new} |')
+    return rows
+
+
+def machine_table():
+    rows = ['| machine | what it is there for |', '|---|---|']
+    rows += [f'| {machine.name} | {machine.purpose} |' for machine in map(Machine, machine_names())]
+    return rows
+
+
+TABLES = {'series': series_table, 'machines': machine_table}
+
+
+def current(text):
+    """The text of the README with its tables made anew."""
+    for name, table in TABLES.items():
+        block = f'<!-- {name} -->\n' + '\n'.join(table()) + f'\n<!-- end of {name} -->'
+        text = re.sub(rf'<!-- {name} -->.*?<!-- end of {name} -->', lambda _: block, text,
+                      flags=re.S)
+    return text
+
+
+def is_stale():
+    text = README.read_text()
+    return current(text) != text
+
+
+def update():
+    README.write_text(current(README.read_text()))
+
+
+if __name__ == '__main__':
+    main(update, *sys.argv[1:])

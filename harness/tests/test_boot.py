@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+import os
+import types
+
+from harness import boot
+from harness.tests import Case
+
+
+class Boot(Case):
+    def setUp(self):
+        super().setUp()
+        self.log = self.scratch / 'log'
+        self.machine = types.SimpleNamespace(
+            name='demo', arch='x86_64', qemu=['-machine', 'q35'], append='swiotlb=force')
+
+    def test_end_is_told_from_timeout(self):
+        self.assertTrue(boot.start(['true'], self.log, 10))
+        self.assertFalse(boot.start(['sleep', '60'], self.log, 0.1))
+
+    def test_output_is_kept(self):
+        boot.start(['sh', '-c', 'echo out; echo err >&2'], self.log, 10)
+        self.assertEqual(self.log.read_text(), 'out\nerr\n')
+
+    def test_machine_is_what_its_description_says(self):
+        command = boot.qemu(self.machine, 'tcg', 'Image', 'initrd', 'more=1')
+        self.assertEqual(command[:3], ['qemu-system-x86_64', '-accel', 'tcg'])
+        self.assertIn('q35', command)
+        self.assertTrue(command[-1].startswith('console=ttyS0'))
+        self.assertTrue(command[-1].endswith('swiotlb=force more=1'))
+
+    def pretend_kvm(self, ended, output):
+        trials = []
+
+        def start(command, log, timeout):
+            trials.append(command)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_bytes(output)
+            return ended
+        self.patch(boot, 'start', start)
+        self.patch(os, 'access', lambda *arguments: True)
+        self.patch(os, 'uname', lambda: types.SimpleNamespace(machine='x86_64'))
+        return trials
+
+    def test_kvm_is_used_after_a_trial_and_tried_once(self):
+        trials = self.pretend_kvm(True, b'Kernel panic - not syncing')
+        self.assertEqual(boot.accelerator(self.machine, 'Image'), 'kvm')
+        self.assertEqual(boot.accelerator(self.machine, 'Image'), 'kvm')
+        self.assertEqual(len(trials), 1)
+        self.assertEqual(trials[0][2], 'kvm')
+
+    def test_kvm_that_hangs_is_not_used(self):
+        self.pretend_kvm(False, b'')
+        self.assertEqual(boot.accelerator(self.machine, 'Image'), 'tcg')
+
+    def test_kvm_that_ends_at_once_is_not_used(self):
+        self.pretend_kvm(True, b'qemu: could not initialize KVM')
+        self.assertEqual(boot.accelerator(self.machine, 'Image'), 'tcg')
+
+    def test_other_architectures_are_emulated(self):
+        self.pretend_kvm(True, b'Kernel panic')
+        self.machine.arch = 'arm64'
+        self.assertEqual(boot.accelerator(self.machine, 'Image'), 'tcg')
+
+    def test_missing_image_is_one_sentence(self):
+        self.fails('/nonexistent does not exist: build it', boot.command, 'x86_64-direct',
+                   '/nonexistent')

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0
+import types
+from pathlib import Path
+
+from harness import assemble, build, project, report
+from harness.tests import Case
+
+SUITE = '''
+static struct kunit_case demo_cases[] = {
+	KUNIT_CASE(works),
+	KUNIT_CASE_PARAM(works_with, gen),
+	{}
+};
+static struct kunit_suite demo_suite = {
+	.name = "demo",
+};
+'''
+
+SELFTEST = '''
+TEST_F(thing, does)
+{
+}
+TEST_HARNESS_MAIN
+'''
+
+KERNEL = '''
+KTAP version 1
+1..1
+    KTAP version 1
+    # Subtest: demo
+    1..2
+    ok 1 works
+        KTAP version 1
+        # Subtest: works_with
+        ok 1 one
+        ok 2 two # SKIP needs more
+    # works_with: pass:1 fail:0 skip:1 total:2
+    ok 2 works_with
+# demo: pass:2 fail:0 skip:0 total:2
+ok 1 demo
+'''
+
+USER = '''
+harness: user space
+harness: begin /tests/thing
+TAP version 13
+1..2
+# Starting 2 tests from 2 test cases.
+#  RUN           thing.a.does ...
+# outcome: mapping="one page" attribute=none result="mapped, coherent"
+#            OK  thing.a.does
+ok 1 thing.a.does
+ok 2 thing.b.does
+# Totals: pass:2 fail:0 xfail:0 xpass:0 skip:0 error:0
+harness: end /tests/thing exit 0
+harness: done
+'''
+
+WARN = '''------------[ cut here ]------------
+this is meant to happen
+WARNING: CPU: 0 PID: 1 at lib/demo.c:1 demo+0x1/0x2
+Call Trace:
+---[ end trace 0000000000000000 ]---
+'''
+
+EXPECTED = [{'suite': 'demo', 'case': 'works', 'pattern': 'meant to happen', 'reason': 'a test'}]
+
+
+class Reading(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Outside of setUp(), and so from the user's cache: the parser is the kernel's.
+        base = project.Base('6.18')
+        cls.source = assemble.import_release(base.version, base.sources)
+
+    def setUp(self):
+        super().setUp()
+        self.patch(report, 'expected_splats', lambda: [])
+        self.base = types.SimpleNamespace(root=self.scratch, new_files=lambda: [
+            'lib/tests/demo_kunit.c', 'tools/testing/selftests/dma/thing.c', 'include/demo.h'])
+        for name, text in zip(self.base.new_files(), (SUITE, SELFTEST, '')):
+            (self.scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.scratch / name).write_text(text)
+
+    def report(self, *parts, ended=True, pattern=None):
+        log = self.scratch / 'log'
+        stamped = ''.join(f'[    1.{number:06}] {line}\n' for number, line in
+                          enumerate(line for part in parts for line in part.splitlines() if line))
+        log.write_text('SeaBIOS\n' + stamped)
+        boot = report.FinishedBoot(log)
+        boot.ended = ended
+        return report.Report(boot, self.source, report.Expectation(self.base, pattern))
+
+    def assert_failure(self, found, words):
+        self.assertIn(words, '\n'.join(found.failures()))
+
+    def test_good_log(self):
+        found = self.report(KERNEL, USER)
+        self.assertEqual(found.failures(), [])
+        self.assertEqual(found.count('demo'), [2, 0, 1])
+        self.assertEqual(found.count('thing'), [2, 0, 0])
+        self.assertEqual(found.outcomes, [{'mapping': 'one page', 'attribute': 'none',
+                                           'result': 'mapped, coherent'}])
+
+    def test_failed_case(self):
+        found = self.report(KERNEL.replace('ok 1 one', 'not ok 1 one'), USER)
+        self.assertEqual(found.count('demo'), [1, 1, 1])
+        self.assert_failure(found, 'demo.works_with.one')
+
+    def test_failed_selftest(self):
+        found = self.report(KERNEL, USER.replace('ok 2 thing', 'not ok 2 thing'))
+        self.assertEqual(found.count('thing'), [1, 1, 0])
+
+    def test_no_ktap(self):
+        self.assert_failure(self.report(USER), 'KUnit: there is no KTAP output')
+
+    def test_truncated_ktap(self):
+        found = self.report(KERNEL[:KERNEL.index('        ok 2 two')])
+        self.assert_failure(found, 'ended before all tests had run')
+        self.assert_failure(found, 'KTAP output is not complete')
+
+    def test_case_of_the_source_missing_in_the_log(self):
+        found = self.report(KERNEL.replace('1..2', '1..1', 1).replace('    ok 1 works\n', '')
+                            .replace('ok 2 works_with', 'ok 1 works_with'), USER)
+        self.assert_failure(found, 'demo.works did not run')
+
+    def test_selftest_that_did_not_run(self):
+        self.assert_failure(self.report(KERNEL, 'harness: user space\nharness: done\n'),
+                            'thing did not run')
+
+    def test_selftest_that_crashed(self):
+        found = self.report(KERNEL, USER.replace('exit 0', 'signal 11'))
+        self.assert_failure(found, 'thing ended with signal 11')
+
+    def test_timeout(self):
+        self.assert_failure(self.report(KERNEL, USER, ended=False), 'did not power off in time')
+
+    def test_unexpected_warning(self):
+        self.assert_failure(self.report(KERNEL, WARN, USER),
+                            'unexpected in the log: [    1.0000')
+
+    def test_every_kind_of_splat(self):
+        for line in ('BUG: KASAN: use-after-free', 'DMA-API: pci 0000:00:01.0: mapping error',
+                     'Unable to handle kernel paging request', 'INFO: task init:1 blocked',
+                     'Kernel panic - not syncing', 'harness: load /modules/x.ko: No such file',
+                     'BUG: sleeping function called from invalid context'):
+            self.assert_failure(self.report(KERNEL, line, USER), line)
+
+    def test_harmless_lines(self):
+        line = 'DMA-API: preallocated 65536 debug entries\nDMA-API: debugging enabled by kernel config'
+        self.assertEqual(self.report(line, KERNEL, USER).failures(), [])
+
+    def test_expected_warning(self):
+        self.patch(report, 'expected_splats', lambda: EXPECTED)
+        self.assertEqual(self.report(WARN, KERNEL, USER).failures(), [])
+
+    def test_expected_warning_that_does_not_come(self):
+        self.patch(report, 'expected_splats', lambda: EXPECTED)
+        self.assert_failure(self.report(KERNEL, USER), 'demo.works passed without its warning')
+
+    def test_expected_warning_that_comes_twice(self):
+        self.patch(report, 'expected_splats', lambda: EXPECTED)
+        self.assert_failure(self.report(WARN, WARN, KERNEL, USER), 'unexpected in the log')
+
+    def test_expected_warning_of_a_skipped_case(self):
+        self.patch(report, 'expected_splats', lambda: EXPECTED)
+        skipped = KERNEL.replace('ok 1 works\n', 'ok 1 works # SKIP no\n')
+        self.assertEqual(self.report(skipped, USER).failures(), [])
+        self.assert_failure(self.report(WARN, skipped, USER), 'unexpected in the log')
+
+    def test_skipped_everywhere(self):
+        here = self.report(KERNEL, USER)
+        there = self.report(KERNEL.replace('ok 2 two # SKIP needs more', 'ok 2 two'), USER)
+        self.assertEqual(report.skipped_everywhere([here]), ['demo.works_with.two'])
+        self.assertEqual(report.skipped_everywhere([here, there]), [])
+
+    def test_suite_narrows_what_is_expected(self):
+        self.assertEqual(self.report(KERNEL, USER, pattern='thing').count('demo'), [0, 0, 0])
+        self.assertEqual(report.Expectation(self.base, 'de*').names(), ['demo'])
+        self.fails('choose one of demo, thing', report.Expectation, self.base, 'nonesuch')
+
+    def test_unreadable_log_is_one_sentence(self):
+        self.fails('No such file', report.FinishedBoot('/nonexistent').lines)
+
+
+class Sources(Case):
+    """The expectations are read from the sources that are really there."""
+
+    def test_every_suite_is_found(self):
+        for name in project.base_names():
+            base = project.Base(name)
+            expected = report.Expectation(base)
+            sources = [file for file in base.new_files() if file.endswith('_kunit.c')]
+            self.assertEqual(len(expected.suites), len(sources))
+            self.assertTrue(all(expected.suites.values()))
+            self.assertIn('dma_coherent', expected.programs)
+
+    def test_every_expected_splat_has_its_case_and_reason(self):
+        suites = {}
+        for name in project.base_names():
+            suites |= report.Expectation(project.Base(name)).suites
+        for entry in report.expected_splats():
+            self.assertIn(entry['case'], suites[entry['suite']])
+            self.assertTrue(entry['reason'])
+
+    def test_every_machine_has_its_architecture(self):
+        for name in project.machine_names():
+            self.assertIn(project.Machine(name).arch, build.ARCH)
+            self.assertTrue(Path(project.ROOT / 'machines' / 'kconfig' /
+                                 f'{project.Machine(name).arch}.config').exists())
