@@ -24,7 +24,7 @@ def boot_and_read(kernel, machine, expectation, pattern=None):
     append = f'kunit.filter_glob={pattern}' if pattern else ''
     if not expectation.suites:
         append = 'kunit.enable=0'
-    done = boot.boot(machine, kernel.image, kernel.initramfs(), append, log)
+    done = boot.boot(machine, kernel.image, kernel.initramfs, append, log)
     return report.Report(done, kernel.source, expectation)
 
 
@@ -139,6 +139,7 @@ def run():
                 after = boot_and_read(series, machine, expectation)
                 tables.append((machine, names, outcome_rows(before, after)))
                 failures += after.failures() + before.problems
+                failures += not_shown(machine, tables[-1][2])
     for table in tables:
         print_outcomes(*table)
     say('')
@@ -149,6 +150,16 @@ def run():
     say(conclusion(tables))
     say(f'({time.monotonic() - start:.0f} s)')
     return 0
+
+
+def not_shown(machine, rows):
+    """What keeps the table from proving its point."""
+    problems = [] if rows else [f'{machine.name}: no mapping was tried']
+    for key, results in rows.items():
+        allowed = ('mapped, coherent', 'refused') if key[2] != 'none' else ('mapped',)
+        if '(did not run)' in results or not results[1].startswith(allowed):
+            problems.append(f'{machine.name}: {", ".join(key)}: ' + ' / '.join(results))
+    return problems
 
 
 def conclusion(tables):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Configure and build a kernel, its test module and selftests, and the initramfs."""
 
+import functools
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from harness import assemble, packages
 from harness.project import CACHE, JOBS, ROOT, Base, Failure, cache_lock, main, output_of, run, say
@@ -59,7 +59,6 @@ class Kernel:
         """The configuration on top of allnoconfig."""
         parts = [KCONFIG / 'common.config', KCONFIG / f'{self.arch}.config']
         if self.with_series:
-            parts.append(KCONFIG / 'kunit.config')
             parts += [ROOT / name for name in self.base.new_files()
                       if name.endswith('.kunitconfig')]
         return ''.join(part.read_text() for part in parts)
@@ -114,6 +113,7 @@ class Kernel:
                        '-o', str(source.with_suffix('')), str(source)])
         return work
 
+    @functools.cached_property
     def initramfs(self):
         """An initramfs with our init, the test module and the selftests."""
         work = self.selftests()
@@ -144,7 +144,7 @@ def command(name, arch, flavour='series'):
         raise Failure(f'unknown architecture {arch}: choose one of {", ".join(ARCH)}')
     with cache_lock():
         kernel = Kernel(Base(name), arch, flavour == 'series').build()
-        say(f'{kernel.image}\n{kernel.initramfs()}')
+        say(f'{kernel.image}\n{kernel.initramfs}')
 
 
 if __name__ == '__main__':

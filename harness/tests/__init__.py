@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from harness import assemble, boot, check, fetch, packages, project, report
+from harness import assemble, boot, check, fetch, packages, project
 
 TOML = '''version = "{version}"
 [[source]]
