@@ -11,6 +11,10 @@ from harness.project import (CACHE, Base, Failure, Machine, bases, cache_lock, m
                              machines, main, say)
 
 
+# Base, machine, suite and its counts.
+LINE = '{:5} {:16} {:16} {} passed, {} failed, {} skipped'
+
+
 def by_arch(chosen):
     """Machines grouped by architecture, so that each kernel is built once."""
     groups = {}
@@ -37,25 +41,12 @@ def test_harness():
         result = unittest.TextTestRunner(stream=log, verbosity=2).run(suite)
     broken = result.failures + result.errors
     passed = result.testsRun - len(broken) - len(result.skipped)
-    say(f'{"harness":32} {len(suite_names(suite))} modules: {passed} passed, {len(broken)} failed, '
-        f'{len(result.skipped)} skipped')
+    say(LINE.format('', '', 'harness', passed, len(broken), len(result.skipped)))
     for case, trace in broken:
         say(f'{case}:\n' + '\n'.join('    ' + line for line in trace.splitlines()[-8:]))
     for case, reason in result.skipped:
         say(f'    skipped {case}: {reason}')
     return passed, len(broken), len(result.skipped)
-
-
-def suite_names(suite):
-    return {type(case).__module__ for group in suite for case in flatten(group)}
-
-
-def flatten(suite):
-    for entry in suite:
-        if isinstance(entry, unittest.TestSuite):
-            yield from flatten(entry)
-        else:
-            yield entry
 
 
 def test_base(base, chosen, pattern):
@@ -70,8 +61,7 @@ def test_base(base, chosen, pattern):
             for suite in found.suites():
                 counts = found.count(suite)
                 total = [a + b for a, b in zip(total, counts)]
-                say('{:5} {:20} {:20} {} passed, {} failed, {} skipped'.format(
-                    base.name, machine.name, suite, *counts))
+                say(LINE.format(base.name, machine.name, suite, *counts))
             total[1] += len(found.problems)
             for line in found.failures():
                 say('    ' + line)

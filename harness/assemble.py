@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Turn base and series into git trees, and a git tree back into the series."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -343,7 +344,8 @@ def command(what):
              'series': lambda base: export(base, signer)}
     if what not in steps:
         raise Failure(f'{what}: expected one of {", ".join(steps)}')
-    with cache_lock():
+    # Writing back needs nothing from the cache, so it need not wait for a build.
+    with contextlib.nullcontext() if what == 'refresh' else cache_lock():
         for base in bases():
             steps[what](base)
     if what == 'refresh':
