@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Turn base and series into git trees, and a git tree back into the series."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -10,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import fetch, readme
-from harness.project import (CACHE, ROOT, Base, Failure, base_names, bases, cache_lock, main,
+from harness import fetch, packages, readme
+from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main,
                              output_of, relative, say)
 
 # The same commits, down to their hashes, whoever makes them and whenever.
@@ -26,8 +25,8 @@ def git(repo, *arguments, identity=IDENTITY, **options):
                        GIT_COMMITTER_DATE=DATE, GIT_AUTHOR_DATE=DATE,
                        GIT_CONFIG_GLOBAL='/dev/null', GIT_CONFIG_NOSYSTEM='1')
     return output_of(['git', '-C', str(repo), '-c', 'advice.detachedHead=false',
-                      '-c', 'gc.auto=0', '-c', 'core.quotePath=false', *arguments],
-                     env=environment, **options)
+                      '-c', 'gc.auto=0', '-c', 'core.quotePath=false', '-c', 'safe.directory=*',
+                      *arguments], env=environment, **options)
 
 
 def tree_version(tree):
@@ -67,7 +66,6 @@ def import_tree(target, fill):
 
 def import_release(version, sources):
     """The pristine tree of a release as a git repository in the cache."""
-    target = CACHE / 'base' / f'{version}-{sources[0]["sha256"][:8]}'
     for source in sources:
         other = CACHE / 'base' / f'{version}-{source["sha256"][:8]}'
         if (other / '.git' / 'imported').exists():
@@ -77,6 +75,19 @@ def import_release(version, sources):
     return import_tree(target, lambda part: fetch.unpack(archive, part, source))
 
 
+def chosen_bases():
+    """What BASE= selects; without it all, or the one that KERNEL= is a version of."""
+    given = fetch.given()
+    if not given or os.environ.get('BASE'):
+        return asked('BASE', base_names(), Base)
+    version = tree_version(import_given(given))
+    name = version.rsplit('.', 1)[0]
+    if name not in base_names():
+        raise Failure(f'KERNEL={given} is Linux {version}: there are series for '
+                      f'{", ".join(base_names())} only')
+    return [Base(name)]
+
+
 def import_given(path):
     """The kernel the user named with KERNEL=, which stays as it is."""
     if path.is_dir():
@@ -84,6 +95,9 @@ def import_given(path):
             commit = git(path, 'rev-parse', 'HEAD').strip()
         except Failure as failure:
             raise Failure(f'KERNEL={path} is neither a git tree nor an archive') from failure
+        if git(path, 'status', '--porcelain', '--untracked-files=no'):
+            raise Failure(f'KERNEL={path} has changes that are not committed: commit or stash '
+                          f'them, since it is the commit that is used')
 
         def fill(part):
             part.mkdir(parents=True)
@@ -93,6 +107,7 @@ def import_given(path):
             if archive.returncode:
                 raise Failure(f'KERNEL={path}: git archive failed')
         return import_tree(CACHE / 'base' / f'given-{commit[:12]}', fill)
+    packages.ensure(packages.BUILD)
     digest = fetch.sha256(path)[:12]
     return import_tree(CACHE / 'base' / f'given-{digest}',
                        lambda part: fetch.unpack(path, part))
@@ -170,6 +185,9 @@ def assembled_commit(repo, base):
     if known.returncode == 0:
         return known.stdout.strip()
     commit = scratch_commit(repo, base)
+    if f'refs/series/{base.digest()}' != ref:
+        raise Failure(f'{relative(base.dir)} or a new file changed while it was applied: '
+                      f'run the command again')
     git(repo, 'update-ref', ref, commit)
     return commit
 
@@ -194,6 +212,15 @@ def work_tree(base):
     return base.root / 'tree' / base.name
 
 
+def origin(tree):
+    """Where a work tree keeps the digest of the series that it was made from."""
+    return tree / '.git' / 'series-digest'
+
+
+def uncommitted(tree):
+    return [line[3:] for line in git(tree, 'status', '--porcelain').splitlines()]
+
+
 def make_tree(base):
     """A git tree with one commit per patch, for the user to work in."""
     tree = work_tree(base)
@@ -201,9 +228,9 @@ def make_tree(base):
     commit = assembled_commit(repo, base)
     if tree.exists():
         written = git(tree, 'rev-parse', 'refs/written').strip()
-        if git(tree, 'status', '--porcelain') or git(tree, 'rev-parse', 'HEAD').strip() != written:
-            raise Failure(f'{relative(tree)} holds work that is not in the series: '
-                          f'run "make refresh BASE={base.name}" or remove the directory')
+        if uncommitted(tree) or git(tree, 'rev-parse', 'HEAD').strip() != written:
+            raise Failure(f'{relative(tree)} holds work that is not in the series: commit it and '
+                          f'run "make refresh BASE={base.name}", or remove the directory')
         if written != commit:
             git(tree, 'fetch', '--quiet', str(repo), commit)
             git(tree, 'reset', '--quiet', '--hard', commit)
@@ -211,12 +238,16 @@ def make_tree(base):
         tree.parent.mkdir(exist_ok=True)
         git(ROOT, 'clone', '--quiet', '--no-checkout', str(repo), str(tree))
         git(tree, 'fetch', '--quiet', str(repo), commit)
-        git(tree, 'checkout', '--quiet', '-B', f'series-{base.name}', commit)
+        git(tree, 'checkout', '--quiet', '-B', branch(base), commit)
         git(tree, 'tag', '--force', 'base', git(repo, 'rev-parse', 'base').strip())
     git(tree, 'update-ref', 'refs/written', commit)
-    count = len(base.series())
-    say(f'{relative(tree)}: {count} commits on top of the tag "base"; change, reorder and amend '
-        f'them, then run "make refresh BASE={base.name}"')
+    origin(tree).write_text(base.digest())
+    say(f'{relative(tree)}: {len(base.series())} commits on top of the tag "base"; change, reorder '
+        f'and amend them, then run "make refresh BASE={base.name}"')
+
+
+def branch(base):
+    return f'series-{base.name}'
 
 
 def patch_name(number, subject):
@@ -233,63 +264,102 @@ def read_commits(tree):
         subject = git(tree, 'show', '--no-patch', '--format=%s', commit).strip()
         changes = git(tree, 'diff-tree', '-r', '--no-commit-id', '--no-renames', '--name-status',
                       commit).splitlines()
-        new = []
+        new, edited = [], []
         for status, name in (change.split('\t') for change in changes):
             if name in brought_by:
                 raise Failure(f'"{subject}" changes {name}, which "{brought_by[name]}" adds: '
                               f'a new file arrives complete, so squash the change into it')
-            if status == 'A':
-                new.append(name)
-                brought_by[name] = subject
-                contents[name] = git(tree, 'show', f'{commit}:{name}')
-        text = git(tree, 'show', '--format=email', '--stat=72', '--summary', '--patch',
-                   '--no-renames', '--abbrev=12', commit, '--', '.',
-                   *(f':(exclude,top,literal){name}' for name in new))
+            (new if status == 'A' else edited).append(name)
+        for name in new:
+            brought_by[name] = subject
+            contents[name] = git(tree, 'show', f'{commit}:{name}', text=False)
+        shown = ['--stat=72', '--summary', '--patch'] if edited else ['--no-patch']
+        text = git(tree, 'show', '--format=email', *shown, '--no-renames', '--abbrev=12', commit,
+                   *(['--', *(f':(top,literal){name}' for name in edited)] if edited else []))
         text = re.sub(r'^From [0-9a-f]{40} ', f'From {"0" * 40} ', text)
         patches.append((patch_name(number, subject), text, sorted(new)))
     return patches, contents
 
 
-def write_series(base, patches, contents):
+def check_work(base, tree):
+    """Only a tree that is complete, and newer than the series, may be written back."""
+    if not tree.exists():
+        raise Failure(f'{relative(tree)} does not exist: run "make tree BASE={base.name}" first')
+    loose = uncommitted(tree)
+    if loose:
+        raise Failure(f'{relative(tree)} has changes that are not committed: commit or remove '
+                      f'{", ".join(loose[:4])} first')
+    at = subprocess.run(['git', '-C', str(tree), 'symbolic-ref', '--short', 'HEAD'],
+                        capture_output=True, text=True).stdout.strip()
+    if at != branch(base):
+        raise Failure(f'{relative(tree)} is not on its branch {branch(base)}: finish the rebase '
+                      f'or check the branch out first')
+    if origin(tree).read_text() != base.digest():
+        raise Failure(f'{relative(base.dir)} or one of its new files has changed since '
+                      f'{relative(tree)} was made: undo that, or remove the tree and change '
+                      f'the commits anew')
+
+
+def merge_contents(root, read):
+    """New files that several bases share: whoever changed one wins, two changes do not."""
+    merged = {}
+    for base, (_, contents) in read:
+        for name, data in contents.items():
+            path = root / name
+            old = path.read_bytes() if path.exists() else None
+            if merged.get(name, old) == old:
+                merged[name] = data
+            elif data not in (old, merged[name]):
+                raise Failure(f'{name} is changed in the trees of two bases, each in another way')
+    return merged
+
+
+def refresh(bases):
+    """Write the commits of the work trees back into the series."""
+    for base in bases:
+        check_work(base, work_tree(base))
+    write_back([(base, read_commits(work_tree(base))) for base in bases])
+    for base in bases:
+        tree = work_tree(base)
+        git(tree, 'update-ref', 'refs/written', 'HEAD')
+        origin(tree).write_text(base.digest())
+
+
+def write_back(read):
     """Write patches and new files; what belongs to no patch any more goes away."""
+    root = read[0][0].root
+    contents = merge_contents(root, read)
+    before = {name for base, _ in read for name in base.new_files()}
+    for base, (patches, _) in read:
+        write_patches(base, patches)
+        say(f'{relative(base.dir)}: {len(patches)} patches')
+    for name, data in contents.items():
+        write_if_changed(root / name, data)
+    used = {name for other in base_names(root) for name in Base(other, root).new_files()}
+    for name in before - used:
+        (root / name).unlink()
+
+
+def write_patches(base, patches):
     header = []
     for line in (base.dir / 'series').read_text().splitlines():
         if not line.startswith('#'):
             break
         header.append(line)
-    others = [Base(name, base.root) for name in base_names(base.root) if name != base.name]
-    used = {name for other in others for name in other.new_files()}
-    for name in set(base.new_files()) - set(contents) - used:
-        (base.root / name).unlink()
     for old in base.dir.glob('[0-9]*.patch'):
         if old.name not in {name for name, _, _ in patches}:
             old.unlink()
     lines = header
     for name, text, new in patches:
-        write_if_changed(base.dir / name, text)
+        write_if_changed(base.dir / name, text.encode(errors='surrogateescape'))
         lines += [name] + [f'    + {path}' for path in new]
-    for name, text in contents.items():
-        write_if_changed(base.root / name, text)
-    write_if_changed(base.dir / 'series', '\n'.join(lines) + '\n')
+    write_if_changed(base.dir / 'series', ('\n'.join(lines) + '\n').encode())
 
 
-def write_if_changed(path, text):
+def write_if_changed(path, data):
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
-
-
-def refresh(base, tree=None):
-    """Write the commits of the work tree back into the series."""
-    tree = tree or work_tree(base)
-    if not tree.exists():
-        raise Failure(f'{relative(tree)} does not exist: run "make tree BASE={base.name}" first')
-    if git(tree, 'status', '--porcelain', '--untracked-files=no'):
-        raise Failure(f'{relative(tree)} has changes that are not committed: commit them first')
-    patches, contents = read_commits(tree)
-    write_series(base, patches, contents)
-    git(tree, 'update-ref', 'refs/written', 'HEAD')
-    say(f'{relative(base.dir)}: {len(patches)} patches, {len(contents)} new files')
+    if not path.exists() or path.read_bytes() != data:
+        path.write_bytes(data)
 
 
 # make series
@@ -340,16 +410,17 @@ def export(base, signer=None):
 def command(what):
     signer = os.environ.get('SIGNOFF')
     signer = parse_signer(signer) if signer else None
-    steps = {'tree': make_tree, 'refresh': refresh,
-             'series': lambda base: export(base, signer)}
-    if what not in steps:
-        raise Failure(f'{what}: expected one of {", ".join(steps)}')
-    # Writing back needs nothing from the cache, so it need not wait for a build.
-    with contextlib.nullcontext() if what == 'refresh' else cache_lock():
-        for base in bases():
-            steps[what](base)
     if what == 'refresh':
+        # This needs nothing from the cache, so it need not wait for a build.
+        refresh(asked('BASE', base_names(), Base))
         readme.update()
+        return
+    if what not in ('tree', 'series'):
+        raise Failure(f'{what}: expected tree, refresh or series')
+    asked('BASE', base_names(), Base)
+    with cache_lock():
+        for base in chosen_bases():
+            make_tree(base) if what == 'tree' else export(base, signer)
 
 
 if __name__ == '__main__':

@@ -4,10 +4,9 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from harness.project import CACHE, Failure, Machine, main, say
+from harness.project import CACHE, Failure, Machine, end_group, main, say
 
 QEMU = {'x86_64': 'qemu-system-x86_64', 'arm64': 'qemu-system-aarch64'}
 CONSOLE = {'x86_64': 'ttyS0', 'arm64': 'ttyAMA0'}
@@ -26,20 +25,21 @@ def qemu(machine, accelerator, image, initrd, append):
 
 
 def start(command, log, timeout):
-    """Run QEMU until it ends by itself; False if it had to be stopped."""
+    """Run QEMU until it ends; None if all is well, otherwise what went wrong."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, 'wb') as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=subprocess.STDOUT)
+                                   stderr=subprocess.STDOUT, process_group=0)
         try:
             process.wait(timeout=timeout)
         except subprocess.TimeoutExpired:
-            return False
+            return f'did not power off within {timeout} s'
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    return True
+            end_group(process)
+    if process.returncode:
+        words = log.read_text(errors='replace').strip().splitlines()
+        return f'{command[0]} ended with status {process.returncode}: {"".join(words[-1:])}'
+    return None
 
 
 def boot_id():
@@ -55,8 +55,8 @@ def accelerator(machine, image):
     if not verdict.exists():
         log = CACHE / 'log' / f'kvm-trial-{machine.arch}.log'
         # Without a root file system the kernel panics, and QEMU ends.
-        ended = start(qemu(machine, 'kvm', image, None, ''), log, TRIAL_TIMEOUT)
-        works = ended and b'Kernel panic' in log.read_bytes()
+        wrong = start(qemu(machine, 'kvm', image, None, ''), log, TRIAL_TIMEOUT)
+        works = not wrong and b'Kernel panic' in log.read_bytes()
         verdict.parent.mkdir(parents=True, exist_ok=True)
         verdict.write_text('kvm' if works else 'tcg')
         if not works:
@@ -65,23 +65,20 @@ def accelerator(machine, image):
 
 
 class Boot:
-    """One boot: the log it left, and whether it ended as it should."""
+    """One boot: the log it left, and what went wrong with it as a whole."""
 
-    def __init__(self, machine, log, ended, seconds):
-        self.machine = machine
+    def __init__(self, log, wrong=None):
         self.log = Path(log)
-        self.ended = ended
-        self.seconds = seconds
+        self.wrong = wrong
 
     def lines(self):
         return self.log.read_text(errors='replace').replace('\r', '').splitlines()
 
 
 def boot(machine, kernel, initrd, append, log):
-    started = time.monotonic()
-    ended = start(qemu(machine, accelerator(machine, kernel), kernel, initrd, append),
+    wrong = start(qemu(machine, accelerator(machine, kernel), kernel, initrd, append),
                   Path(log), TIMEOUT)
-    return Boot(machine, log, ended, time.monotonic() - started)
+    return Boot(log, wrong)
 
 
 def command(name, image, initrd=None, append=''):
@@ -92,8 +89,8 @@ def command(name, image, initrd=None, append=''):
     log = CACHE / 'log' / f'boot-{name}.log'
     done = boot(machine, image, initrd, append, log)
     print('\n'.join(done.lines()))
-    if not done.ended:
-        raise Failure(f'{name} did not power off within {TIMEOUT} s')
+    if done.wrong:
+        raise Failure(f'{name}: {done.wrong}')
 
 
 if __name__ == '__main__':

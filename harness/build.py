@@ -43,7 +43,9 @@ class Kernel:
 
     def make(self, *arguments):
         settings = ARCH[self.arch]
-        compiler = f'ccache {settings["cross"]}gcc'
+        compiler = settings['cross'] + 'gcc'
+        if shutil.which('ccache'):
+            compiler = 'ccache ' + compiler
         return ['make', '--directory', str(self.source), f'--jobs={JOBS}', f'O={self.dir}',
                 f'ARCH={settings["ARCH"]}', f'CROSS_COMPILE={settings["cross"]}',
                 f'CC={compiler}', *arguments]
@@ -51,8 +53,8 @@ class Kernel:
     def environment(self):
         # What the user's shell exports for other builds must not get in here.
         kept = {name: value for name, value in os.environ.items()
-                if name not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES',
-                                'BASE', 'MACHINE', 'SUITE', 'KERNEL', 'SIGNOFF')}
+                if name in ('PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME')
+                or name.startswith('CCACHE_')}
         return {**kept, **REPRODUCIBLE}
 
     def fragment(self):
@@ -67,15 +69,15 @@ class Kernel:
         """Changes whenever the result of the build may change."""
         commit = assemble.git(self.source, 'rev-parse', 'HEAD')
         compiler = output_of([ARCH[self.arch]['cross'] + 'gcc', '--version'])
-        text = commit + compiler + self.fragment() + repr(REPRODUCIBLE)
+        text = commit + compiler + self.fragment() + repr((self.make(), REPRODUCIBLE))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def configure(self):
         self.dir.mkdir(parents=True, exist_ok=True)
         fragment = self.dir / 'fragment.config'
         fragment.write_text(self.fragment())
-        run(self.make(f'KCONFIG_ALLCONFIG={fragment}', 'allnoconfig'), self.log,
-            f'configure {self.name}', quiet=True, env=self.environment())
+        run(self.make(f'KCONFIG_ALLCONFIG={fragment}', 'allnoconfig'),
+            self.log.with_suffix('.config.log'), f'configure {self.name}', quiet=True, env=self.environment())
         config = set((self.dir / '.config').read_text().splitlines())
         lost = [line for line in fragment.read_text().splitlines()
                 if line.startswith('CONFIG_') and line not in config]
@@ -92,43 +94,53 @@ class Kernel:
             self.configure()
             run(self.make(self.image.name, 'modules'), self.log, f'build {self.name}',
                 env=self.environment())
-            warnings = re.findall(r'^.*warning:.*$', self.log.read_text(errors='replace'), re.M)
-            if warnings and self.with_series:
-                raise Failure(f'{self.name}: the build warns, see {self.log}: {warnings[0]}')
             stamp_file.write_text(stamp)
         return self
 
+    def run_quietly(self, command, what):
+        """A step whose warnings are errors, since it is our code that it compiles."""
+        log = self.log.with_suffix(f'.{what.replace(" ", "-")}.log')
+        run(command, log, f'{what} for {self.name}', quiet=True, env=self.environment())
+        warnings = re.findall(r'^.*warning:.*$', log.read_text(errors='replace'), re.M)
+        if warnings:
+            raise Failure(f'{what} for {self.name}: {warnings[0].strip()}; see {log}')
+
+    def test_module(self):
+        """The test module for this kernel, which may be a stock one and not have its source."""
+        work = self.dir / 'test_modules' / 'modules'
+        shutil.rmtree(work.parent, ignore_errors=True)
+        shutil.copytree(ROOT / SELFTESTS / 'test_modules', work)
+        for header in (ROOT / SELFTESTS).glob('*.h'):
+            shutil.copy(header, work.parent)
+        self.run_quietly(self.make(f'M={work}', 'modules'), 'test module')
+        return sorted(work.glob('*.ko'))
+
     def selftests(self):
-        """Build the test module and the selftests against this kernel, stock or not."""
-        work = self.dir / 'selftests' / 'dma'
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(ROOT / SELFTESTS, work)
-        run(self.make(f'M={work / "test_modules"}', 'modules'),
-            self.log.with_suffix('.modules.log'), f'test module for {self.name}', quiet=True,
-            env=self.environment())
-        for source in work.glob('*.c'):
-            output_of(['ccache', ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall',
-                       '-D_GNU_SOURCE', '-iquote',
-                       str(self.source / 'tools/testing/selftests/kselftest'),
-                       '-o', str(source.with_suffix('')), str(source)])
-        return work
+        """The selftests, built the way everybody builds selftests, in the patched tree."""
+        if not self.with_series:
+            return Kernel(self.base, self.arch).selftests()
+        output = self.dir / 'kselftest' / 'dma'
+        shutil.rmtree(output, ignore_errors=True)
+        self.run_quietly(self.make('headers'), 'headers')
+        command = self.make('TARGETS=dma', 'USERLDFLAGS=-static', f'KDIR={self.dir}', 'all')
+        command[command.index('--directory') + 1] = str(self.source / 'tools/testing/selftests')
+        self.run_quietly(command, 'selftests')
+        return [output / source.stem for source in sorted((self.source / SELFTESTS).glob('*.c'))
+                if 'TEST_HARNESS_MAIN' in source.read_text()]
 
     @functools.cached_property
     def initramfs(self):
         """An initramfs with our init, the test module and the selftests."""
-        work = self.selftests()
-        init = work / 'init'
+        tests, modules = self.selftests(), self.test_module()
+        init = self.dir / 'init'
         output_of([ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o', str(init),
                    str(ROOT / 'harness' / 'init.c')])
         lines = ['dir /dev 0755 0 0', 'nod /dev/console 0600 0 0 c 5 1',
                  'dir /proc 0755 0 0', 'dir /sys 0755 0 0', f'file /init {init} 0755 0 0',
                  'dir /modules 0755 0 0', 'dir /tests 0755 0 0']
-        for module in sorted(work.glob('test_modules/*.ko')):
-            lines.append(f'file /modules/{module.name} {module} 0644 0 0')
-        for source in sorted(work.glob('*.c')):
-            test = source.with_suffix('')
-            lines.append(f'file /tests/{test.name} {test} 0755 0 0')
-        listing = work / 'initramfs.list'
+        lines += [f'file /modules/{module.name} {module} 0644 0 0' for module in modules]
+        lines += [f'file /tests/{test.name} {test} 0755 0 0' for test in tests]
+        listing = self.dir / 'initramfs.list'
         listing.write_text('\n'.join(lines) + '\n')
         archive = self.dir / 'initramfs.cpio'
         with open(archive, 'wb') as output:

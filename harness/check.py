@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from harness import assemble, build, fetch, packages, readme
-from harness.project import (CACHE, ROOT, Base, Failure, base_names, bases, cache_lock, output_of, relative,
+from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main, output_of, relative,
                              run, say)
 
 # Files of the project itself; everything else stands where it does in a kernel.
@@ -72,7 +72,7 @@ def check_round_trip(base, tree):
                 f'"make tree" and "make refresh"'
                 for name, text, _ in patches if (base.dir / name).read_text() != text]
     problems += [f'{name} changes when it is applied and written back'
-                 for name, text in contents.items() if (base.root / name).read_text() != text]
+                 for name, data in contents.items() if (base.root / name).read_bytes() != data]
     return problems
 
 
@@ -117,7 +117,10 @@ def check_checkpatch(tree):
         for patch in sorted(Path(scratch).glob('*.patch')):
             done = subprocess.run(['perl', str(script), *CHECKPATCH, str(patch)], cwd=tree,
                                   capture_output=True, text=True)
-            problems += [f'checkpatch: {line}' for line in done.stdout.splitlines() if line.strip()]
+            found = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            if done.returncode and not found:
+                found = [f'{patch.name}: ended with status {done.returncode} and no message']
+            problems += [f'checkpatch: {line}' for line in found]
     return problems
 
 
@@ -144,7 +147,10 @@ def kernel_doc(tree, names):
     done = subprocess.run([str(script), '-none', '-Wall', *[name for name in names
                                                            if (tree / name).exists()]],
                           cwd=tree, capture_output=True, text=True)
-    return done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    if 'Traceback' in text or done.returncode and not normalise(text):
+        raise Failure(f'{script} failed: {(text.strip() or "no message").splitlines()[-1]}')
+    return text
 
 
 def check_kernel_doc(tree, stock):
@@ -179,7 +185,17 @@ class Checked(build.Kernel):
             (self.dir / name).unlink(missing_ok=True)
         run(self.make(*flags, '--keep-going', *objects), self.log, f'compile {self.name}',
             quiet=True, env=self.environment())
-        return self.log.read_text(errors='replace')
+        text = self.log.read_text(errors='replace')
+        if self.with_series:
+            # Once more as a module for what is not in the kernel image.
+            log = self.log.with_suffix('.module.log')
+            module = self.source / build.SELFTESTS / 'test_modules'
+            run(self.make(*flags, 'KBUILD_MODPOST_WARN=1', f'M={module}', 'modules'), log,
+                f'test module for {self.name}', quiet=True, env=self.environment())
+            # The rest of the kernel is not there to resolve its symbols.
+            text += re.sub(r'^.*(?:undefined!|Module.symvers).*$', '',
+                           log.read_text(errors='replace'), flags=re.M)
+        return text
 
 
 def check_compilers(base, tree):
@@ -212,10 +228,10 @@ def check_base(base):
 
 
 def command():
-    packages.ensure(packages.HARNESS, packages.CHECK)
-    chosen = bases()
+    asked('BASE', base_names(), Base)
+    packages.ensure(packages.CHECK, packages.BUILD, *packages.ARCH.values())
     with cache_lock():
-        packages.for_arch(*build.ARCH)
+        chosen = assemble.chosen_bases()
         problems = check_layout([Base(name) for name in base_names()])
         if readme.is_stale():
             problems.append('the tables of README.md are stale: run "make refresh"')
@@ -225,3 +241,7 @@ def command():
         say(problem)
     say(f'{len(problems)} problems in {len(chosen)} bases')
     return bool(problems)
+
+
+if __name__ == '__main__':
+    main(command)

@@ -2,11 +2,12 @@
 """Get the source of a base kernel: from the cache, kernel.org or the distribution."""
 
 import hashlib
+import http.client
 import os
+import re
 import shutil
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -38,13 +39,17 @@ def mirror():
         raise Failure('there is no apt-get here to ask for a mirror')
     targets = output_of(['apt-get', 'indextargets', '--format',
                          '$(CREATED_BY) $(COMPONENT) $(RELEASE) $(ORIGIN) $(REPO_URI)'])
-    found = []
-    for words in map(str.split, targets.splitlines()):
-        if words[:2] == ['Packages', 'main'] and 'security' not in words[2]:
-            found.append((words[3] != 'Debian', words[-1]))
+    found = [words[-1] for words in map(str.split, targets.splitlines())
+             if words[:2] == ['Packages', 'main'] and 'security' not in words[2]
+             and words[3] == 'Debian']
     if not found:
-        raise Failure("apt's sources name no mirror with a section main")
-    return min(found)[1]
+        # Before the first apt-get update there are sources, but no targets.
+        uris = output_of(['apt-get', '--print-uris', 'update'])
+        found = [uri for uri, suite in re.findall(r"^'(\S+/)dists/([^/']+)", uris, re.M)
+                 if uri.rstrip('/').endswith('/debian') and 'security' not in suite]
+    if not found:
+        raise Failure("this system's package sources name no Debian mirror")
+    return found[0]
 
 
 class PrivateApt:
@@ -63,11 +68,18 @@ class PrivateApt:
             f'Dir::Cache={self.dir}/cache', f'Dir::Etc::SourceList={self.dir}/sources.list',
             'Dir::Etc::SourceParts=/dev/null', 'Dir::Etc::PreferencesParts=/dev/null',
             'Dir::Etc::Preferences=/dev/null', 'APT::Sandbox::User=root',
+            'APT::Update::Error-Mode=any',
         ) for option in ('-o', setting)]
 
     def get(self, *arguments):
-        run(['apt-get', *self.options, *arguments], self.dir / 'apt.log',
-            f'apt-get {arguments[0]}', quiet=True, cwd=self.dir / 'download')
+        log = self.dir / 'apt.log'
+        try:
+            run(['apt-get', *self.options, *arguments], log, f'apt-get {arguments[0]}',
+                quiet=True, cwd=self.dir / 'download')
+        except Failure as failure:
+            reasons = [line[3:] for line in log.read_text(errors='replace').splitlines()
+                       if line.startswith('E: ')]
+            raise Failure(f'apt-get {arguments[0]}: ' + (reasons or [f'see {log}'])[0]) from failure
 
     def download(self, source):
         self.get('update')
@@ -83,7 +95,7 @@ def from_kernel_org(source, target):
     try:
         with urllib.request.urlopen(source['url'], timeout=20) as answer, open(part, 'wb') as file:
             shutil.copyfileobj(answer, file, 1 << 20)
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
         reason = getattr(error, 'reason', error)
         raise Failure(f'{source["url"]}: {reason}') from error
@@ -105,7 +117,7 @@ def download(source, target):
 
 def tarball(version, sources):
     """The path of a verified archive of this version, and its description."""
-    packages.ensure(packages.HARNESS)
+    packages.ensure(packages.BUILD)
     store = CACHE / 'sources'
     store.mkdir(parents=True, exist_ok=True)
     reasons = []
@@ -156,7 +168,7 @@ def given():
     name = os.environ.get('KERNEL')
     if not name:
         return None
-    path = Path(name).expanduser().resolve()
+    path = Path(os.path.expanduser(name)).resolve()
     if not path.exists():
         raise Failure(f'KERNEL={name} does not exist')
     return path

@@ -11,9 +11,10 @@ from harness.project import CACHE, Failure, main, run
 # What shows that a package is installed: a program on PATH or a file.
 BUILD = {
     'gcc': 'gcc', 'make': 'make', 'flex': 'flex', 'bison': 'bison', 'bc': 'bc',
-    'perl': 'perl', 'xz': 'xz-utils', 'git': 'git', 'ccache': 'ccache',
-    '/usr/include/gelf.h': 'libelf-dev',
+    'perl': 'perl', 'xz': 'xz-utils', 'git': 'git',
+    '/usr/include/stdio.h': 'libc6-dev', '/usr/include/gelf.h': 'libelf-dev',
 }
+OPTIONAL = {'ccache': 'ccache'}
 ARCH = {
     'x86_64': {
         'qemu-system-x86_64': 'qemu-system-x86',
@@ -24,7 +25,6 @@ ARCH = {
         '/usr/aarch64-linux-gnu/lib/libc.a': 'libc6-dev-arm64-cross',
     },
 }
-HARNESS = {'git': 'git', 'xz': 'xz-utils'}
 CHECK = {'sparse': 'sparse', 'clang': 'clang', 'perl': 'perl'}
 
 
@@ -44,19 +44,25 @@ def ensure(*tables):
     packages = missing(needed)
     if not packages:
         return
-    command = ['apt-get', 'install', '--yes', '--no-install-recommends'] + packages
+    command = ['apt-get', 'install', '--yes', '--no-install-recommends']
     if os.geteuid() or not shutil.which('apt-get'):
-        raise Failure(f'missing {", ".join(packages)}: install with "{" ".join(command)}" as root')
+        raise Failure(f'missing {", ".join(packages)}: install with "apt-get update && '
+                      f'{" ".join(command + packages)}" as root')
+    packages = sorted({*packages, *missing(OPTIONAL)})
     environment = dict(os.environ, DEBIAN_FRONTEND='noninteractive')
     log = CACHE / 'log' / 'packages.log'
-    run(['apt-get', 'update'], log, 'apt-get update', env=environment)
-    run(command, log, 'install ' + ' '.join(packages), env=environment)
+    run(['apt-get', 'update'], log.with_name('packages-update.log'), 'apt-get update',
+        env=environment)
+    run(command + packages, log, 'install ' + ' '.join(packages), env=environment)
     still = missing(needed)
     if still:
         raise Failure(f'{", ".join(still)} still missing after apt-get install, see {log}')
 
 
 def for_arch(*arches):
+    unknown = [arch for arch in arches if arch not in ARCH]
+    if unknown:
+        raise Failure(f'unknown architecture {unknown[0]}: choose one of {", ".join(ARCH)}')
     ensure(BUILD, *(ARCH[arch] for arch in arches))
 
 

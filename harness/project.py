@@ -4,15 +4,23 @@
 import contextlib
 import fcntl
 import hashlib
+import inspect
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'dma-coherent'
+CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache').resolve() / 'dma-coherent'
 JOBS = os.cpu_count() or 1
+
+
+# A git hook exports these, and then every git command works on its repository.
+for variable in ('GIT_DIR', 'GIT_WORK_TREE', 'GIT_INDEX_FILE', 'GIT_OBJECT_DIRECTORY',
+                 'GIT_COMMON_DIR', 'GIT_PREFIX', 'GIT_CONFIG_PARAMETERS', 'GIT_CONFIG_COUNT'):
+    os.environ.pop(variable, None)
 
 
 class Failure(Exception):
@@ -37,6 +45,19 @@ def relative(path):
     return str(path)
 
 
+def load_toml(path, *needed):
+    """A description that people write by hand, so that it may be wrong."""
+    try:
+        with open(path, 'rb') as toml:
+            description = tomllib.load(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise Failure(f'{relative(path)}: {error}') from error
+    lost = [key for key in needed if key not in description]
+    if lost:
+        raise Failure(f'{relative(path)} does not say what is its {" and ".join(lost)}')
+    return description
+
+
 class Base:
     """One kernel the series is for, as described by series/<name>/base.toml."""
 
@@ -47,8 +68,7 @@ class Base:
         known = base_names(root)
         if name not in known:
             raise Failure(f'unknown BASE={name}: choose one of {", ".join(known)}')
-        with open(self.dir / 'base.toml', 'rb') as toml:
-            description = tomllib.load(toml)
+        description = load_toml(self.dir / 'base.toml', 'version', 'source')
         self.version = description['version']
         self.sources = description['source']
         self.point_releases = description.get('point_release', [])
@@ -97,13 +117,14 @@ class Machine:
         known = machine_names()
         if name not in known:
             raise Failure(f'unknown MACHINE={name}: choose one of {", ".join(known)}')
-        with open(ROOT / 'machines' / f'{name}.toml', 'rb') as toml:
-            description = tomllib.load(toml)
+        description = load_toml(ROOT / 'machines' / f'{name}.toml', 'arch', 'purpose', 'qemu')
         self.arch = description['arch']
         self.purpose = description['purpose']
         self.qemu = description['qemu']
         self.append = description.get('append', '')
+        # Whether make run boots it, and whether mappings bounce there at all.
         self.run = description.get('run', False)
+        self.bounces = description.get('bounces', False)
 
 
 def machine_names():
@@ -113,11 +134,7 @@ def machine_names():
 def asked(variable, names, kind):
     """The bases or machines that BASE= or MACHINE= selects, all by default."""
     wanted = os.environ.get(variable, '').replace(',', ' ').split()
-    return [kind(name) for name in wanted or names]
-
-
-def bases():
-    return asked('BASE', base_names(), Base)
+    return [kind(name) for name in dict.fromkeys(wanted or names)]
 
 
 def machines():
@@ -139,7 +156,7 @@ def run(command, log, what, quiet=False, **options):
     start = shown = time.monotonic()
     with open(log, 'wb') as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL, **options)
+                                   stdin=subprocess.DEVNULL, process_group=0, **options)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -150,24 +167,30 @@ def run(command, log, what, quiet=False, **options):
                     lines = log.read_bytes().count(b'\n')
                     say(f'  {what}: {shown - start:.0f} s, {lines} lines of log')
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            end_group(process)
     if process.returncode:
         raise Failure(f'{what} failed; the end of {relative(log)}:\n{log_tail(log)}')
     if not quiet:
         say(f'  {what}: {time.monotonic() - start:.0f} s')
 
 
+def end_group(process):
+    """Leave no make or QEMU behind, whatever ends this program."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def output_of(command, **options):
     """The output of a short command; Failure with its last words if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, errors='replace', **options)
+    text = options.pop('text', True)
+    done = subprocess.run(command, capture_output=True, **options)
     if done.returncode:
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        words = (done.stderr.strip() or done.stdout.strip()).decode(errors='replace').splitlines()
         telling = [line for line in words if 'error' in line] or words[-1:]
         raise Failure(f'{" ".join(map(str, command[:4]))} ... failed: '
                       + (telling[0] if telling else f'exit status {done.returncode}'))
-    return done.stdout
+    return done.stdout.decode(errors='surrogateescape') if text else done.stdout
 
 
 @contextlib.contextmanager
@@ -185,9 +208,18 @@ def cache_lock():
 
 def main(function, *arguments):
     """Run a step as a command: Failure becomes one message and exit status 1."""
+    # Being told to stop is no reason to leave a build running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        signature = inspect.signature(function)
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            raise Failure(f'expected arguments: {signature}') from None
         sys.exit(function(*arguments) or 0)
     except Failure as failure:
         sys.exit(f'error: {failure}')
+    except OSError as error:
+        sys.exit(f'error: {error.filename or "input or output"}: {error.strerror or error}')
     except KeyboardInterrupt:
         sys.exit('interrupted')

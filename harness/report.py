@@ -7,7 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-from harness.project import ROOT, Base, Failure, main, say, tomllib
+from harness.boot import Boot
+from harness.project import ROOT, Base, Failure, load_toml, main, say
 
 Result = collections.namedtuple('Result', 'suite case status detail')
 
@@ -39,10 +40,14 @@ def parser(source):
 
 
 def leaves(test, names):
-    if not test.subtests:
-        yield names, test
-    for subtest in test.subtests:
-        yield from leaves(subtest, names + [subtest.name])
+    """The cases, and every parent that failed for a reason of its own."""
+    found = [leaf for subtest in test.subtests
+             for leaf in leaves(subtest, names + [subtest.name])]
+    failed = re.search(r'FAILURE|CRASHED', test.status.name)
+    if not found or failed and not any(re.search(r'FAILURE|CRASHED', leaf.status.name)
+                                       for _, leaf in found):
+        found.append((names, test))
+    return found
 
 
 def parse_ktap(lines, source, suite=None):
@@ -69,15 +74,14 @@ def split(lines):
     kernel, programs, current = [], {}, None
     in_kernel = True
     for line in lines:
-        mark = re.search(r'harness: (user space|begin|end|done)(?: /tests/(\S+))?(?: (\w+ \d+))?',
-                         line)
-        if mark and mark[1] == 'user space':
+        mark = re.search(r'harness: (begin|end) /tests/(\S+)(?: (\w+ \d+))?', line)
+        if USER_SPACE in line:
             in_kernel = False
         elif mark and mark[1] == 'begin':
             current = mark[2]
             programs[current] = ([], None)
-        elif mark and mark[1] == 'end':
-            programs[current] = (programs[current][0], mark[3])
+        elif mark and mark[1] == 'end' and mark[2] in programs:
+            programs[mark[2]] = (programs[mark[2]][0], mark[3])
             current = None
         elif in_kernel:
             kernel.append(line)
@@ -103,22 +107,26 @@ class Expectation:
                 self.programs[Path(name).stem] = set(
                     re.findall(r'^TEST(?:_F(?:_TIMEOUT)?\(\w+,\s*|\()(\w+)', text, re.M))
         if pattern:
-            wanted = pattern.split('.')[0]
-            self.suites = {suite: cases for suite, cases in self.suites.items()
-                           if fnmatch.fnmatch(suite, wanted)}
-            self.programs = {name: cases for name, cases in self.programs.items()
-                             if fnmatch.fnmatch(name, wanted)}
+            known = ', '.join(sorted([*self.suites, *self.programs]))
+            suite, _, case = pattern.partition('.')
+            self.suites = self.narrow(self.suites, suite, case or '*')
+            # A selftest runs as a whole.
+            self.programs = {} if case else self.narrow(self.programs, suite, '*')
             if not self.suites and not self.programs:
-                raise Failure(f'unknown SUITE={pattern}: choose one of '
-                              + ', '.join(sorted(Expectation(base).names())))
+                raise Failure(f'unknown SUITE={pattern}: choose one of {known}, or '
+                              f'suite.case of a KUnit suite')
+
+    @staticmethod
+    def narrow(table, suite, case):
+        found = {name: set(fnmatch.filter(cases, case))
+                 for name, cases in table.items() if fnmatch.fnmatch(name, suite)}
+        return {name: cases for name, cases in found.items() if cases}
 
     def names(self):
         return [*self.suites, *self.programs]
 
     def missing(self, results):
         """Cases that the sources have and the log has not."""
-        if self.pattern and '.' in self.pattern:
-            return []
         seen = collections.defaultdict(set)
         for result in results:
             seen[result.suite].update(result.case.split('.'))
@@ -127,10 +135,7 @@ class Expectation:
 
 
 def expected_splats():
-    if not EXPECTED_SPLATS.exists():
-        return []
-    with open(EXPECTED_SPLATS, 'rb') as toml:
-        return tomllib.load(toml).get('expected', [])
+    return load_toml(EXPECTED_SPLATS, 'expected')['expected']
 
 
 def splat_blocks(lines):
@@ -184,9 +189,13 @@ class Report:
         lines = boot.lines()
         kernel, programs = split(lines)
         self.results, self.problems, self.outcomes = [], [], []
-        if not boot.ended:
-            self.problems.append(f'did not power off in time ({boot.seconds:.0f} s)')
-        elif not any('harness: done' in line for line in lines):
+        if boot.wrong:
+            self.problems.append(boot.wrong)
+        if not any(USER_SPACE in line for line in lines):
+            # Nothing more can be said than why the machine did not get this far.
+            self.problems += scan(lines, []) or ['the kernel did not get to user space']
+            return
+        if not boot.wrong and not any('harness: done' in line for line in lines):
             self.problems.append('ended before all tests had run')
         if expectation.suites:
             self.read(kernel, source, 'KUnit')
@@ -241,23 +250,10 @@ def skipped_everywhere(reports):
     return ['.'.join(name) for name, seen in status.items() if seen == {'skipped'}]
 
 
-class FinishedBoot:
-    """A log from somewhere else, read as if it were of a boot just done."""
-
-    def __init__(self, log):
-        self.log, self.ended, self.seconds = Path(log), True, 0
-
-    def lines(self):
-        try:
-            return self.log.read_text(errors='replace').replace('\r', '').splitlines()
-        except OSError as error:
-            raise Failure(f'{self.log}: {error.strerror}') from error
-
-
 def command(name, log):
     from harness import assemble
     base = Base(name)
-    report = Report(FinishedBoot(log), assemble.stock(base), Expectation(base))
+    report = Report(Boot(log), assemble.stock(base), Expectation(base))
     for suite in report.suites():
         say('{}: {} passed, {} failed, {} skipped'.format(suite, *report.count(suite)))
     for line in report.failures():

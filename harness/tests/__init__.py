@@ -89,7 +89,10 @@ class KernelCase(Case):
                      'driver: add a test\n\nNothing tests the driver until now, and so nobody '
                      'would notice that it breaks.')
         self.work = work
-        assemble.refresh(self.base, work)
+        self.write_back(work)
+
+    def write_back(self, tree):
+        assemble.write_back([(self.base, assemble.read_commits(tree))])
 
     def make_kernel(self, name, *version):
         tree = self.scratch / name

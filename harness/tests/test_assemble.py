@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-import subprocess
+import shutil
 
-from harness import assemble, check
+from harness import assemble, check, project
 from harness.tests import KernelCase
 
 
@@ -26,7 +26,7 @@ class Assemble(KernelCase):
     def test_round_trip_is_exact(self):
         before = self.snapshot()
         assemble.make_tree(self.base)
-        assemble.refresh(self.base)
+        assemble.refresh([self.base])
         self.assertEqual(self.snapshot(), before)
         self.assertEqual(check.check_round_trip(self.base, assemble.patched(self.base)), [])
 
@@ -36,7 +36,7 @@ class Assemble(KernelCase):
         assemble.git(tree, 'reset', '--quiet', '--hard', 'base')
         (tree / 'driver.c').write_text('rewritten\n')
         assemble.git(tree, 'commit', '--quiet', '--all', '--message', 'driver: rewrite')
-        assemble.refresh(self.base)
+        assemble.refresh([self.base])
         self.assertEqual(self.base.series(), [('0001-driver-rewrite.patch', [])])
         self.assertEqual((self.base.dir / 'series').read_text(),
                          '# header stays\n0001-driver-rewrite.patch\n')
@@ -70,7 +70,7 @@ class Assemble(KernelCase):
         tree = assemble.work_tree(self.base)
         (tree / 'driver.c').write_text('work\n')
         self.fails('holds work that is not in the series', assemble.make_tree, self.base)
-        self.fails('commit them first', assemble.refresh, self.base)
+        self.fails('commit or remove driver.c first', assemble.refresh, [self.base])
         assemble.git(tree, 'commit', '--quiet', '--all', '--message', 'work')
         self.fails('holds work that is not in the series', assemble.make_tree, self.base)
         self.assertEqual((tree / 'driver.c').read_text(), 'work\n')
@@ -87,11 +87,68 @@ class Assemble(KernelCase):
         assemble.git(self.work, 'commit', '--quiet', '--all', '--message', 'driver: change the test')
         before = self.snapshot()
         self.fails(['"driver: change the test" changes tests/driver_kunit.c', 'squash'],
-                   assemble.refresh, self.base, self.work)
+                   assemble.read_commits, self.work)
         self.assertEqual(self.snapshot(), before)
 
     def test_refresh_without_tree_says_what_to_do(self):
-        self.fails('run "make tree BASE=6.18" first', assemble.refresh, self.base)
+        self.fails('run "make tree BASE=6.18" first', assemble.refresh, [self.base])
+
+    def test_refresh_does_not_undo_an_edit_of_the_series(self):
+        assemble.make_tree(self.base)
+        (self.root / 'tests' / 'driver_kunit.c').write_text('edited in place\n')
+        self.fails('has changed since', assemble.refresh, [self.base])
+        self.assertEqual((self.root / 'tests' / 'driver_kunit.c').read_text(), 'edited in place\n')
+
+    def test_refresh_in_the_middle_of_a_rebase_is_refused(self):
+        assemble.make_tree(self.base)
+        assemble.git(assemble.work_tree(self.base), 'checkout', '--quiet', 'HEAD~1')
+        before = self.snapshot()
+        self.fails('is not on its branch series-6.18', assemble.refresh, [self.base])
+        self.assertEqual(self.snapshot(), before)
+
+    def test_commit_of_nothing_but_new_files_keeps_its_message(self):
+        assemble.git(self.work, 'reset', '--quiet', '--hard', 'base')
+        (self.work / 'new.c').write_text('new\n')
+        assemble.git(self.work, 'add', '--force', 'new.c')
+        assemble.git(self.work, 'commit', '--quiet', '--message', 'new: add\n\nBecause.')
+        self.write_back(self.work)
+        tree = assemble.patched(self.base)
+        self.assertEqual(assemble.git(tree, 'log', '-1', '--format=%B').strip(),
+                         'new: add\n\nBecause.')
+        self.assertEqual((tree / 'new.c').read_text(), 'new\n')
+
+    def other_base(self, text):
+        """A second base whose tree has the test with another text."""
+        other = self.root / 'series' / '7.3'
+        shutil.copytree(self.base.dir, other)
+        base = project.Base('7.3', self.root)
+        patches, contents = assemble.read_commits(self.work)
+        return base, (patches, {**contents, 'tests/driver_kunit.c': text})
+
+    def test_shared_file_changed_in_one_tree_is_kept(self):
+        changed = self.other_base(b'changed\n')
+        same = self.base, assemble.read_commits(self.work)
+        for order in ([changed, same], [same, changed]):
+            assemble.write_if_changed(self.root / 'tests' / 'driver_kunit.c', b'a test\n')
+            assemble.write_back(order)
+            self.assertEqual((self.root / 'tests' / 'driver_kunit.c').read_text(), 'changed\n')
+
+    def test_shared_file_changed_in_two_trees_is_refused(self):
+        one = self.other_base(b'one way\n')
+        patches, contents = assemble.read_commits(self.work)
+        two = self.base, (patches, {**contents, 'tests/driver_kunit.c': b'another way\n'})
+        before = self.snapshot()
+        self.fails('changed in the trees of two bases', assemble.write_back, [one, two])
+        self.assertEqual(self.snapshot(), before)
+
+    def test_series_that_changes_while_it_is_applied_is_not_remembered(self):
+        apply = assemble.apply_series
+
+        def changing(*arguments, **options):
+            (self.root / 'tests' / 'driver_kunit.c').write_text('changed meanwhile\n')
+            return apply(*arguments, **options)
+        self.patch(assemble, 'apply_series', changing)
+        self.fails('changed while it was applied', assemble.patched, self.base)
 
 
 class Export(KernelCase):
@@ -117,8 +174,7 @@ class Export(KernelCase):
         target = self.scratch / 'plain'
         assemble.git(self.scratch, 'clone', '--quiet', str(self.kernel), str(target))
         for name in names:
-            subprocess.run(['patch', '--quiet', '--strip=1', '--fuzz=0', '--directory', target,
-                            '--input', out / name], check=True)
+            assemble.git(target, 'apply', str(out / name))
         self.assertEqual((target / 'tests' / 'driver_kunit.c').read_text(), 'a test\n')
 
     def test_mbox_begins_with_the_cover_letter(self):

@@ -14,8 +14,12 @@ class Boot(Case):
             name='demo', arch='x86_64', qemu=['-machine', 'q35'], append='swiotlb=force')
 
     def test_end_is_told_from_timeout(self):
-        self.assertTrue(boot.start(['true'], self.log, 10))
-        self.assertFalse(boot.start(['sleep', '60'], self.log, 0.1))
+        self.assertIsNone(boot.start(['true'], self.log, 10))
+        self.assertIn('did not power off within', boot.start(['sleep', '60'], self.log, 0.1))
+
+    def test_emulator_that_fails_is_quoted(self):
+        wrong = boot.start(['sh', '-c', 'echo cannot set up guest memory; exit 1'], self.log, 10)
+        self.assertEqual(wrong, 'sh ended with status 1: cannot set up guest memory')
 
     def test_output_is_kept(self):
         boot.start(['sh', '-c', 'echo out; echo err >&2'], self.log, 10)
@@ -28,36 +32,36 @@ class Boot(Case):
         self.assertTrue(command[-1].startswith('console=ttyS0'))
         self.assertTrue(command[-1].endswith('swiotlb=force more=1'))
 
-    def pretend_kvm(self, ended, output):
+    def pretend_kvm(self, wrong, output):
         trials = []
 
         def start(command, log, timeout):
             trials.append(command)
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_bytes(output)
-            return ended
+            return wrong
         self.patch(boot, 'start', start)
         self.patch(os, 'access', lambda *arguments: True)
         self.patch(os, 'uname', lambda: types.SimpleNamespace(machine='x86_64'))
         return trials
 
     def test_kvm_is_used_after_a_trial_and_tried_once(self):
-        trials = self.pretend_kvm(True, b'Kernel panic - not syncing')
+        trials = self.pretend_kvm(None, b'Kernel panic - not syncing')
         self.assertEqual(boot.accelerator(self.machine, 'Image'), 'kvm')
         self.assertEqual(boot.accelerator(self.machine, 'Image'), 'kvm')
         self.assertEqual(len(trials), 1)
         self.assertEqual(trials[0][2], 'kvm')
 
     def test_kvm_that_hangs_is_not_used(self):
-        self.pretend_kvm(False, b'')
+        self.pretend_kvm('did not power off', b'')
         self.assertEqual(boot.accelerator(self.machine, 'Image'), 'tcg')
 
     def test_kvm_that_ends_at_once_is_not_used(self):
-        self.pretend_kvm(True, b'qemu: could not initialize KVM')
+        self.pretend_kvm(None, b'nothing to see')
         self.assertEqual(boot.accelerator(self.machine, 'Image'), 'tcg')
 
     def test_other_architectures_are_emulated(self):
-        self.pretend_kvm(True, b'Kernel panic')
+        self.pretend_kvm(None, b'Kernel panic')
         self.machine.arch = 'arm64'
         self.assertEqual(boot.accelerator(self.machine, 'Image'), 'tcg')
 

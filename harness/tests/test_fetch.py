@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 import os
 
-from harness import assemble, fetch, packages
+from harness import assemble, fetch, packages, project
 from harness.tests import Case, KernelCase
 
 
@@ -51,13 +51,30 @@ class Fetch(Case):
         self.patch(fetch, 'output_of', lambda command: (
             'Packages main stable-security Debian http://mirror.invalid/security/\n'
             'Packages contrib stable Debian http://mirror.invalid/contrib/\n'
-            'Packages main nodistro Other http://other.invalid/\n'
+            'Packages main nodistro Other http://aaa.invalid/debian/\n'
             'Packages main stable Debian http://mirror.invalid/debian/\n'))
+        self.assertEqual(fetch.mirror(), 'http://mirror.invalid/debian/')
+
+    def test_mirror_is_known_before_the_first_update(self):
+        self.patch(fetch, 'output_of', lambda command: '' if 'indextargets' in command else (
+            "'http://mirror.invalid/debian-security/dists/stable-security/InRelease' a 0\n"
+            "'http://aaa.invalid/deb/dists/nodistro/InRelease' b 0\n"
+            "'http://mirror.invalid/debian/dists/stable/InRelease' c 0\n"))
         self.assertEqual(fetch.mirror(), 'http://mirror.invalid/debian/')
 
     def test_no_mirror_is_one_sentence(self):
         self.patch(fetch, 'output_of', lambda command: '')
-        self.fails("apt's sources name no mirror", fetch.mirror)
+        self.fails('name no Debian mirror', fetch.mirror)
+
+    def test_apt_failure_is_one_sentence(self):
+        def run(command, log, *arguments, **options):
+            log.write_text('Hit:1\nE: Failed to fetch it\nE: Some index files failed\n')
+            raise project.Failure('long\nstory')
+        self.patch(fetch, 'mirror', lambda: 'http://mirror.invalid/')
+        self.patch(fetch, 'run', run)
+        message = self.fails('apt-get update: Failed to fetch it', fetch.PrivateApt('suite').get,
+                             'update')
+        self.assertNotIn('\n', message)
 
 
 class Given(KernelCase):
@@ -93,6 +110,15 @@ class Given(KernelCase):
         (self.scratch / 'plain').mkdir()
         os.environ['KERNEL'] = str(self.scratch / 'plain')
         self.fails('is neither a git tree nor an archive', assemble.stock, self.base)
+
+    def test_uncommitted_changes_are_not_silently_left_out(self):
+        (self.kernel / 'driver.c').write_text('changed\n')
+        self.fails('has changes that are not committed', assemble.stock, self.base)
+
+    def test_base_follows_from_the_kernel(self):
+        self.assertEqual([base.name for base in assemble.chosen_bases()], ['6.18'])
+        os.environ['KERNEL'] = str(self.make_kernel('old', 6, 12, 3))
+        self.fails('is Linux 6.12.3: there are series for 6.18, 7.3 only', assemble.chosen_bases)
 
     def test_the_given_tree_stays_as_it_is(self):
         before = assemble.git(self.kernel, 'rev-parse', 'HEAD')

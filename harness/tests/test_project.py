@@ -35,6 +35,44 @@ class Asking(Case):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn('error: KERNEL=/nonexistent does not exist\n', done.stderr)
 
+    def test_truncated_tarball_is_one_sentence(self):
+        archive = self.scratch / 'linux.tar'
+        archive.write_bytes(b'\x1f\x8b' + bytes(500))
+        done = self.command('tree', 'BASE=6.18', f'KERNEL={archive}')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('linux.tar cannot be unpacked, it is truncated', done.stderr)
+
+    def test_missing_cross_compiler_without_root_is_one_sentence(self):
+        code = ('import os, runpy, shutil, sys; os.geteuid = lambda: 1000\n'
+                'which = shutil.which\n'
+                'shutil.which = lambda name: None if "aarch64" in name else which(name)\n'
+                'sys.argv = ["harness", "test"]\n'
+                'runpy.run_module("harness", run_name="__main__")')
+        done = subprocess.run([sys.executable, '-c', code], cwd=project.ROOT, capture_output=True,
+                              text=True, env={**os.environ, 'MACHINE': 'arm64-direct',
+                                              'XDG_CACHE_HOME': str(self.scratch)})
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r'\Aerror: missing .*gcc-aarch64-linux-gnu.*as root\n\Z')
+
+    def test_malformed_description_is_one_sentence(self):
+        (self.scratch / 'bad.toml').write_text('version = \n')
+        self.fails('bad.toml: Invalid value', project.load_toml, self.scratch / 'bad.toml')
+        (self.scratch / 'bad.toml').write_text('version = "1"\n')
+        self.fails('does not say what is its source', project.load_toml,
+                   self.scratch / 'bad.toml', 'version', 'source')
+
+    def test_steps_check_their_arguments(self):
+        done = subprocess.run([sys.executable, '-m', 'harness.build'], cwd=project.ROOT,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('error: expected arguments: (name, arch', done.stderr)
+
+    def test_git_hook_does_not_redirect_git(self):
+        code = 'import harness.project, os; print(os.environ.get("GIT_DIR"))'
+        done = subprocess.run([sys.executable, '-c', code], cwd=project.ROOT, capture_output=True,
+                              text=True, env={**os.environ, 'GIT_DIR': '/elsewhere'})
+        self.assertEqual(done.stdout, 'None\n')
+
     def test_old_python_is_named(self):
         code = ('import sys; sys.modules["tomllib"] = None; sys.path.insert(0, ".")\n'
                 'import harness.project')
@@ -47,6 +85,16 @@ class Asking(Case):
         help_text = self.command('help').stdout
         for target in ('run', 'test', 'tree', 'refresh', 'series', 'check'):
             self.assertIn(f'make {target}', help_text)
+
+
+class WrongKernel(KernelCase):
+    def test_patch_that_does_not_apply_is_one_sentence(self):
+        done = subprocess.run(['make', 'series', 'BASE=6.18', f'KERNEL={self.kernel}'],
+                              cwd=project.ROOT, capture_output=True, text=True,
+                              env={**os.environ, 'XDG_CACHE_HOME': str(self.cache)})
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r'error: series/6.18/0001-\S+ does not apply to '
+                                      r'Linux 6.18.99: error: \S+: No such file')
 
 
 class Series(KernelCase):

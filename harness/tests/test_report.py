@@ -2,7 +2,7 @@
 import types
 from pathlib import Path
 
-from harness import assemble, build, project, report
+from harness import assemble, boot, build, project, report
 from harness.tests import Case
 
 SUITE = '''
@@ -83,14 +83,13 @@ class Reading(Case):
             (self.scratch / name).parent.mkdir(parents=True, exist_ok=True)
             (self.scratch / name).write_text(text)
 
-    def report(self, *parts, ended=True, pattern=None):
+    def report(self, *parts, wrong=None, pattern=None):
         log = self.scratch / 'log'
         stamped = ''.join(f'[    1.{number:06}] {line}\n' for number, line in
                           enumerate(line for part in parts for line in part.splitlines() if line))
         log.write_text('SeaBIOS\n' + stamped)
-        boot = report.FinishedBoot(log)
-        boot.ended = ended
-        return report.Report(boot, self.source, report.Expectation(self.base, pattern))
+        return report.Report(boot.Boot(log, wrong), self.source,
+                             report.Expectation(self.base, pattern))
 
     def assert_failure(self, found, words):
         self.assertIn(words, '\n'.join(found.failures()))
@@ -116,9 +115,25 @@ class Reading(Case):
         self.assert_failure(self.report(USER), 'KUnit: there is no KTAP output')
 
     def test_truncated_ktap(self):
-        found = self.report(KERNEL[:KERNEL.index('        ok 2 two')])
-        self.assert_failure(found, 'ended before all tests had run')
+        found = self.report(KERNEL[:KERNEL.index('        ok 2 two')], USER)
         self.assert_failure(found, 'KTAP output is not complete')
+
+    def test_log_that_ends_in_the_kernel(self):
+        found = self.report(KERNEL[:KERNEL.index('        ok 2 two')])
+        self.assert_failure(found, 'did not get to user space')
+
+    def test_log_that_ends_in_a_selftest(self):
+        found = self.report(KERNEL, USER[:USER.index('harness: end')])
+        self.assert_failure(found, 'ended before all tests had run')
+
+    def test_failed_case_whose_parameters_passed(self):
+        found = self.report(KERNEL.replace('    ok 2 works_with', '    not ok 2 works_with'), USER)
+        self.assert_failure(found, 'demo.works_with')
+        self.assertEqual(found.count('demo'), [2, 1, 1])
+
+    def test_failed_suite_whose_cases_passed(self):
+        found = self.report(KERNEL.replace('ok 1 demo', 'not ok 1 demo'), USER)
+        self.assertEqual(found.count('demo'), [2, 1, 1])
 
     def test_case_of_the_source_missing_in_the_log(self):
         found = self.report(KERNEL.replace('1..2', '1..1', 1).replace('    ok 1 works\n', '')
@@ -134,7 +149,13 @@ class Reading(Case):
         self.assert_failure(found, 'thing ended with signal 11')
 
     def test_timeout(self):
-        self.assert_failure(self.report(KERNEL, USER, ended=False), 'did not power off in time')
+        self.assert_failure(self.report(KERNEL, USER, wrong='did not power off'),
+                            'did not power off')
+
+    def test_machine_that_did_not_start_says_only_why(self):
+        found = self.report('', wrong='qemu ended with status 1: no memory')
+        self.assertEqual(found.problems[:1], ['qemu ended with status 1: no memory'])
+        self.assertEqual(len(found.problems), 2)
 
     def test_unexpected_warning(self):
         self.assert_failure(self.report(KERNEL, WARN, USER),
@@ -178,10 +199,10 @@ class Reading(Case):
     def test_suite_narrows_what_is_expected(self):
         self.assertEqual(self.report(KERNEL, USER, pattern='thing').count('demo'), [0, 0, 0])
         self.assertEqual(report.Expectation(self.base, 'de*').names(), ['demo'])
-        self.fails('choose one of demo, thing', report.Expectation, self.base, 'nonesuch')
-
-    def test_unreadable_log_is_one_sentence(self):
-        self.fails('No such file', report.FinishedBoot('/nonexistent').lines)
+        narrow = report.Expectation(self.base, 'demo.works_*')
+        self.assertEqual((narrow.suites, narrow.programs), ({'demo': {'works_with'}}, {}))
+        for unknown in ('nonesuch', 'demo.nonesuch', 'thing.does'):
+            self.fails('choose one of demo, thing', report.Expectation, self.base, unknown)
 
 
 class Sources(Case):
