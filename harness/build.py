@@ -132,7 +132,7 @@ class Kernel:
     def initramfs(self):
         """An initramfs with our init, the test module and the selftests."""
         tests, modules = self.selftests(), self.test_module()
-        init = self.dir / 'init'
+        init = self.dir / 'initramfs.init'
         output_of([ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o', str(init),
                    str(ROOT / 'harness' / 'init.c')])
         lines = ['dir /dev 0755 0 0', 'nod /dev/console 0600 0 0 c 5 1',
