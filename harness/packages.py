@@ -25,7 +25,9 @@ ARCH = {
         '/usr/aarch64-linux-gnu/lib/libc.a': 'libc6-dev-arm64-cross',
     },
 }
-CHECK = {'sparse': 'sparse', 'clang': 'clang', 'perl': 'perl'}
+# Which clang the distribution calls the default may be too old for the kernel.
+CLANG = 'clang-19'
+CHECK = {'sparse': 'sparse', CLANG: CLANG, 'perl': 'perl'}
 
 
 def missing(needed):

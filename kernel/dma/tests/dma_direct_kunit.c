@@ -182,14 +182,17 @@ static void unregister_probes(void *data)
 static void register_probes(struct kunit *test)
 {
 	struct dma_direct_ctx *ctx = test->priv;
+	struct probe *probe;
+	int ret;
 
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   unregister_probes,
-							   ctx));
-	for (; ctx->nr_probes < ARRAY_SIZE(probes); ctx->nr_probes++)
-		KUNIT_ASSERT_EQ(test, 0, tracepoint_probe_register(
-					probes[ctx->nr_probes].tp,
-					probes[ctx->nr_probes].func, ctx));
+	ret = kunit_add_action_or_reset(test, unregister_probes, ctx);
+	KUNIT_ASSERT_EQ(test, ret, 0);
+
+	for (; ctx->nr_probes < ARRAY_SIZE(probes); ctx->nr_probes++) {
+		probe = &probes[ctx->nr_probes];
+		ret = tracepoint_probe_register(probe->tp, probe->func, ctx);
+		KUNIT_ASSERT_EQ(test, ret, 0);
+	}
 }
 
 /* The log */
@@ -659,10 +662,11 @@ static void bounces_above_bus_limit_without_attribute(struct kunit *test)
 static void set_bus_limit_inside_buffer(struct kunit *test, u64 last_byte)
 {
 	struct dma_direct_ctx *ctx = test->priv;
+	u64 first_byte;
 
 	skip_if_bounce_is_forced(test);
-	ctx->dev->bus_dma_limit = phys_to_dma(ctx->dev,
-			page_to_phys(ctx->pages[OBSTACLE])) + last_byte;
+	first_byte = phys_to_dma(ctx->dev, page_to_phys(ctx->pages[OBSTACLE]));
+	ctx->dev->bus_dma_limit = first_byte + last_byte;
 }
 
 static void refuses_when_last_byte_is_above_bus_limit(struct kunit *test)
