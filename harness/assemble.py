@@ -52,7 +52,7 @@ def import_tree(target, fill):
         fill(part)
         version = tree_version(part)
         say(f'  import Linux {version} into git')
-        git(part, 'init', '--quiet', '--initial-branch=base')
+        git(part, 'init', '--quiet', '--initial-branch=stock')
         # A packaged tree may ignore all of its files.
         git(part, 'add', '--all', '--force', '.')
         git(part, 'commit', '--quiet', '--message', f'Linux {version}')
@@ -393,11 +393,12 @@ def export(base, signer=None):
     git(repo, 'format-patch', '--quiet', '--cover-letter', '--zero-commit', '--no-signature',
         '--no-renames', '--abbrev=12', '--output-directory', str(out), f'base..{commit}',
         identity=signer or IDENTITY)
-    letter = out / '0000-cover-letter.patch'
+    # Not a .patch, so that git am takes *.patch.
+    letter = (out / '0000-cover-letter.patch').rename(out / '0000-cover-letter.mail')
     subject, blurb = cover(base)
     letter.write_text(letter.read_text().replace('*** SUBJECT HERE ***', subject)
                       .replace('*** BLURB HERE ***', blurb))
-    patches = sorted(path for path in out.glob('[0-9]*.patch') if path != letter)
+    patches = sorted(out.glob('*.patch'))
     (out / 'series').write_text(''.join(path.name + '\n' for path in patches))
     with open(out / 'series.mbox', 'w') as mbox:
         for path in [letter] + patches:
