@@ -45,6 +45,7 @@
 
 #define NR_PAGES	3
 #define OBSTACLE	1	/* index of the page that stands for the buffer */
+#define SLOT_PART	512	/* bytes of a bounce slot, and not all of it */
 
 /* The ways in which a driver can map a buffer. */
 enum interface {
@@ -862,6 +863,52 @@ static void refuses_mmio_when_bounce_is_forced(struct kunit *test)
 	expect_refused_with(test, DMA_ATTR_MMIO);
 }
 
+/*
+ * What was mapped with the attribute has no bounce slot, so unmapping it must
+ * not look for one. To see that it does not, map what is somebody else's slot:
+ * the one of a bounced mapping without the attribute.
+ */
+
+static void unmapping_neither_syncs_nor_frees_bounce_slot(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+	u8 *buf = page_address(ctx->pages[OBSTACLE]);
+	struct device *dev = ctx->dev;
+	dma_addr_t bounced, in_place;
+	unsigned long slots;
+	phys_addr_t slot;
+
+	set_bus_limit_inside_buffer(test, 0);
+	skip_unless_pool_is_in_reach(test);
+
+	memset(buf, 0, PAGE_SIZE);
+	bounced = dma_map_phys(dev, virt_to_phys(buf), PAGE_SIZE,
+			       DMA_BIDIRECTIONAL, 0);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, bounced));
+	slots = slots_in_use(dev);
+	slot = dma_to_phys(dev, bounced);
+
+	/* The device writes; a sync would copy this to the buffer. */
+	memset(phys_to_virt(slot), 0x5a, SLOT_PART);
+
+	in_place = dma_map_phys(dev, slot, SLOT_PART, DMA_BIDIRECTIONAL,
+				DMA_ATTR_REQUIRE_COHERENT);
+	KUNIT_EXPECT_EQ(test, in_place, bounced);
+	if (!dma_mapping_error(dev, in_place))
+		dma_unmap_phys(dev, in_place, SLOT_PART, DMA_BIDIRECTIONAL,
+			       DMA_ATTR_REQUIRE_COHERENT);
+
+	KUNIT_EXPECT_EQ_MSG(test, buf[0], 0, "unmapping has synced");
+	KUNIT_EXPECT_EQ_MSG(test, slots_in_use(dev), slots,
+			    "unmapping has freed a slot");
+
+	/* Not a second time, should that have been freed already. */
+	if (slots_in_use(dev) == slots) {
+		dma_unmap_phys(dev, bounced, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+		KUNIT_EXPECT_EQ(test, buf[0], 0x5a);
+	}
+}
+
 /* A refusal must not spoil what comes after it, nor depend on what was before. */
 
 static void refusal_does_not_depend_on_earlier_mappings(struct kunit *test)
@@ -953,6 +1000,7 @@ static struct kunit_case dma_direct_cases[] = {
 	KUNIT_CASE(maps_mmio_for_noncoherent_device),
 	KUNIT_CASE(refuses_mmio_above_bus_limit),
 	KUNIT_CASE(refuses_mmio_when_bounce_is_forced),
+	KUNIT_CASE(unmapping_neither_syncs_nor_frees_bounce_slot),
 	KUNIT_CASE_PARAM(refusal_does_not_depend_on_earlier_mappings, interface_gen_params),
 	{}
 };
