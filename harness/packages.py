@@ -27,7 +27,7 @@ ARCH = {
 }
 # Which clang the distribution calls the default may be too old for the kernel.
 CLANG = 'clang-19'
-CHECK = {'sparse': 'sparse', CLANG: CLANG, 'perl': 'perl'}
+CHECK = {'sparse': 'sparse', CLANG: CLANG}
 
 
 def missing(needed):

@@ -107,6 +107,12 @@ class Reading(Case):
         self.assertEqual(found.count('demo'), [1, 1, 1])
         self.assert_failure(found, 'demo.works_with.one')
 
+    def test_failure_that_a_skip_covers_up(self):
+        line = '        # works_with: EXPECTATION FAILED at lib/demo.c:1\n        ok 2 two'
+        found = self.report(KERNEL.replace('        ok 2 two', line), USER)
+        self.assert_failure(found, 'demo.works_with.two')
+        self.assertEqual(found.count('demo'), [2, 1, 0])
+
     def test_failed_selftest(self):
         found = self.report(KERNEL, USER.replace('ok 2 thing', 'not ok 2 thing'))
         self.assertEqual(found.count('thing'), [1, 1, 0])
@@ -198,7 +204,8 @@ class Reading(Case):
 
     def test_suite_narrows_what_is_expected(self):
         self.assertEqual(self.report(KERNEL, USER, pattern='thing').count('demo'), [0, 0, 0])
-        self.assertEqual(report.Expectation(self.base, 'de*').names(), ['demo'])
+        wide = report.Expectation(self.base, 'de*')
+        self.assertEqual((list(wide.suites), wide.programs), (['demo'], {}))
         narrow = report.Expectation(self.base, 'demo.works_*')
         self.assertEqual((narrow.suites, narrow.programs), ({'demo': {'works_with'}}, {}))
         for unknown in ('nonesuch', 'demo.nonesuch', 'thing.does'):
