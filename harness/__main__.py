@@ -6,7 +6,7 @@ import sys
 import time
 import unittest
 
-from harness import assemble, boot, build, check, packages, report
+from harness import assemble, boot, build, check, packages, report, xen
 from harness.project import (CACHE, Base, Failure, Machine, asked, base_names, cache_lock,
                              machine_names, machines, main, say)
 
@@ -21,6 +21,13 @@ def by_arch(chosen):
     for machine in chosen:
         groups.setdefault(machine.arch, []).append(machine)
     return groups
+
+
+def prepare(chosen):
+    """Find out now, and not after building a kernel, what cannot be had."""
+    for machine in chosen:
+        if machine.hypervisor:
+            xen.image(machine.hypervisor)
 
 
 def boot_and_read(kernel, machine, expectation):
@@ -81,6 +88,7 @@ def test():
     packages.for_arch(*by_arch(chosen))
     with cache_lock():
         chosen_bases = assemble.chosen_bases()
+        prepare(chosen)
         (CACHE / 'log').mkdir(parents=True, exist_ok=True)
         totals = [] if pattern else [test_harness()]
         for base in chosen_bases:
@@ -145,6 +153,7 @@ def run():
     packages.for_arch(*by_arch(wanted))
     tables, failures = [], []
     with cache_lock():
+        prepare(wanted)
         for arch, group in by_arch(wanted).items():
             series = build.Kernel(base, arch).build()
             stock = build.Kernel(base, arch, with_series=False).build()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness import xen
 from harness.project import CACHE, Failure, Machine, end_group, main, say
 
 QEMU = {'x86_64': 'qemu-system-x86_64', 'arm64': 'qemu-system-aarch64'}
@@ -15,13 +16,23 @@ TRIAL_TIMEOUT = 20
 
 
 def qemu(machine, accelerator, image, initrd, append):
-    command = [QEMU[machine.arch], '-accel', accelerator, *machine.qemu,
-               '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-nodefaults',
-               '-no-reboot', '-kernel', str(image)]
-    if initrd:
-        command += ['-initrd', str(initrd)]
-    return command + ['-append', f'console={CONSOLE[machine.arch]} panic=-1 printk.devkmsg=on '
-                                 f'{machine.append} {append}'.strip()]
+    console = 'hvc0' if machine.hypervisor else CONSOLE[machine.arch]
+    arguments = f'console={console} panic=-1 printk.devkmsg=on {machine.append} {append}'.strip()
+    return [QEMU[machine.arch], '-accel', accelerator, *machine.qemu,
+            '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-nodefaults',
+            '-no-reboot', *load(machine, image, initrd, arguments)]
+
+
+def load(machine, image, initrd, arguments):
+    """What QEMU starts: the kernel, or Xen with the kernel as its dom0."""
+    if not machine.hypervisor:
+        return ['-kernel', str(image), *(['-initrd', str(initrd)] if initrd else []),
+                '-append', arguments]
+    modules = [f'{image} {arguments}'] + ([str(initrd)] if initrd else [])
+    # A comma separates modules unless it is doubled.
+    return ['-kernel', str(xen.image(machine.hypervisor)),
+            '-initrd', ','.join(module.replace(',', ',,') for module in modules),
+            '-append', machine.hypervisor['append']]
 
 
 def start(command, log, timeout):

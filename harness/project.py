@@ -122,6 +122,8 @@ class Machine:
         self.purpose = description['purpose']
         self.qemu = description['qemu']
         self.append = description.get('append', '')
+        # Xen, if the kernel is to run as its dom0: where it comes from, its command line.
+        self.hypervisor = description.get('hypervisor')
         # Whether make run boots it, and whether mappings bounce there at all.
         self.run = description.get('run', False)
         self.bounces = description.get('bounces', False)

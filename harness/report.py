@@ -20,6 +20,7 @@ SPLATS = re.compile('|'.join((
     r'suspicious RCU', r'sleeping function called', r'scheduling while atomic', r'DMA-API:',
     r'Unable to handle kernel', r'unchecked MSR', r'swiotlb buffer is full',
     r'harness: (?:load|mount|pipe)',
+    r'\(XEN\) Panic on CPU', r'\(XEN\) .*Dom0 crashed',
 )))
 
 # What dma-debug says when all is well.

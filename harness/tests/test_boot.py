@@ -2,7 +2,7 @@
 import os
 import types
 
-from harness import boot
+from harness import boot, xen
 from harness.tests import Case
 
 
@@ -11,7 +11,8 @@ class Boot(Case):
         super().setUp()
         self.log = self.scratch / 'log'
         self.machine = types.SimpleNamespace(
-            name='demo', arch='x86_64', qemu=['-machine', 'q35'], append='swiotlb=force')
+            name='demo', arch='x86_64', qemu=['-machine', 'q35'], append='swiotlb=force',
+            hypervisor=None)
 
     def test_end_is_told_from_timeout(self):
         self.assertIsNone(boot.start(['true'], self.log, 10))
@@ -31,6 +32,14 @@ class Boot(Case):
         self.assertIn('q35', command)
         self.assertTrue(command[-1].startswith('console=ttyS0'))
         self.assertTrue(command[-1].endswith('swiotlb=force more=1'))
+
+    def test_hypervisor_is_started_with_the_kernel_as_its_module(self):
+        self.machine.hypervisor = {'append': 'dom0_mem=1G'}
+        self.patch(xen, 'image', lambda source: 'xen')
+        options = boot.load(self.machine, 'Image', 'initrd', 'a=1,2')
+        self.assertEqual(options, ['-kernel', 'xen', '-initrd', 'Image a=1,,2,initrd',
+                                   '-append', 'dom0_mem=1G'])
+        self.assertIn('console=hvc0', boot.qemu(self.machine, 'tcg', 'Image', None, '')[-3])
 
     def pretend_kvm(self, wrong, output):
         trials = []

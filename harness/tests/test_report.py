@@ -171,7 +171,8 @@ class Reading(Case):
         for line in ('BUG: KASAN: use-after-free', 'DMA-API: pci 0000:00:01.0: mapping error',
                      'Unable to handle kernel paging request', 'INFO: task init:1 blocked',
                      'Kernel panic - not syncing', 'harness: load /modules/x.ko: No such file',
-                     'BUG: sleeping function called from invalid context'):
+                     'BUG: sleeping function called from invalid context',
+                     '(XEN) Panic on CPU 0:', '(XEN) Hardware Dom0 crashed: rebooting machine'):
             self.assert_failure(self.report(KERNEL, line, USER), line)
 
     def test_harmless_lines(self):
