@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What DMA mappings consume, for KUnit tests that have to show that a mapping
+ * which fails consumes nothing, and that one which is undone leaks nothing.
+ *
+ * All of it is taken from where it is accounted anyway: SWIOTLB counts its
+ * slots, dma-debug shows its entries and errors in debugfs, and the allocator
+ * of I/O virtual addresses hands out the same range again if it got it back.
+ */
+
+#ifndef _KUNIT_DMA_H
+#define _KUNIT_DMA_H
+
+#include <kunit/test.h>
+#include <linux/debugfs.h>
+#include <linux/dcache.h>
+#include <linux/dma-mapping.h>
+#include <linux/fs.h>
+#include <linux/sizes.h>
+#include <linux/swiotlb.h>
+
+/**
+ * kunit_dma_debug_value() - Find a number that dma-debug shows in debugfs
+ * @name: the name of the file in the directory dma-api
+ *
+ * Return: where dma-debug keeps the number, or NULL without dma-debug.
+ */
+static inline u32 *kunit_dma_debug_value(const char *name)
+{
+	struct dentry *dir, *file = NULL;
+	u32 *value = NULL;
+
+	dir = debugfs_lookup("dma-api", NULL);
+	if (!IS_ERR_OR_NULL(dir))
+		file = debugfs_lookup(name, dir);
+	if (!IS_ERR_OR_NULL(file)) {
+		value = d_inode(file)->i_private;
+		dput(file);
+	}
+	if (!IS_ERR_OR_NULL(dir))
+		dput(dir);
+
+	return value;
+}
+
+/**
+ * struct kunit_dma_usage - What all mappings of a device consume
+ * @slots: bounce slots in use
+ * @entries: mappings that dma-debug knows, of all devices
+ * @errors: errors that dma-debug has counted
+ * @iova: where the next range of I/O virtual addresses would be, or 0
+ */
+struct kunit_dma_usage {
+	unsigned long slots;
+	u32 entries;
+	u32 errors;
+	dma_addr_t iova;
+};
+
+/**
+ * kunit_dma_usage() - Take down what the mappings of a device consume
+ * @dev: the device, with its DMA mask set
+ *
+ * What is not accounted on this system is 0. The range that is asked for to
+ * find out where it would be is larger than those which the allocator keeps
+ * in its per-CPU caches, so that it really comes from what is left; a smaller
+ * one shows up if it is used or leaked for the first time.
+ *
+ * Return: the numbers as of now.
+ */
+static inline struct kunit_dma_usage kunit_dma_usage(struct device *dev)
+{
+	u32 *total = kunit_dma_debug_value("nr_total_entries");
+	u32 *unused = kunit_dma_debug_value("num_free_entries");
+	u32 *errors = kunit_dma_debug_value("error_count");
+	struct kunit_dma_usage usage = {};
+	struct dma_iova_state state;
+
+#if defined(CONFIG_SWIOTLB) && defined(CONFIG_DEBUG_FS)
+	if (dev->dma_io_tlb_mem)
+		usage.slots = atomic_long_read(&dev->dma_io_tlb_mem->total_used);
+#endif
+	if (total && unused)
+		usage.entries = *total - *unused;
+	if (errors)
+		usage.errors = *errors;
+	if (dma_iova_try_alloc(dev, &state, 0, SZ_4M)) {
+		usage.iova = state.addr;
+		dma_iova_free(dev, &state);
+	}
+
+	return usage;
+}
+
+/**
+ * kunit_expect_dma_usage() - Expect that nothing has been consumed since
+ * @test: the test
+ * @dev: the device
+ * @before: what kunit_dma_usage() returned before
+ */
+static inline void kunit_expect_dma_usage(struct kunit *test, struct device *dev,
+					  const struct kunit_dma_usage *before)
+{
+	struct kunit_dma_usage now = kunit_dma_usage(dev);
+
+	KUNIT_EXPECT_EQ_MSG(test, now.slots, before->slots,
+			    "bounce slots are in use");
+	KUNIT_EXPECT_EQ_MSG(test, now.entries, before->entries,
+			    "dma-debug knows of mappings");
+	KUNIT_EXPECT_EQ_MSG(test, now.errors, before->errors,
+			    "dma-debug has found errors");
+	KUNIT_EXPECT_EQ_MSG(test, now.iova, before->iova,
+			    "I/O virtual addresses are in use");
+}
+
+#endif /* _KUNIT_DMA_H */

@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for what dma-debug makes of the attributes of a mapping.
+ *
+ * dma-debug is tested by what it finds: the tests make the mistakes of a
+ * driver, through the DMA API, and read the numbers of errors and of entries
+ * that dma-debug shows in debugfs. While they do, dma-debug is asked to print
+ * nothing, by the same means that a user has.
+ *
+ * Overlaps are tracked by cacheline, for mappings that the device may write:
+ *
+ *	cacheline |        one page        |
+ *	            first 8    next 8 bytes     two buffers in one cacheline
+ *
+ * One warning with a backtrace is expected from this suite: the one for many
+ * overlapping mappings, which comes once per boot and is not an error that
+ * dma-debug counts.
+ */
+
+#include <kunit/device.h>
+#include <kunit/dma.h>
+#include <kunit/test.h>
+#include <linux/dma-map-ops.h>
+#include <linux/dma-mapping.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/scatterlist.h>
+
+#define MANY	20	/* more overlaps than dma-debug takes for an accident */
+
+struct dma_debug_ctx {
+	struct device *dev;
+	struct page *page;
+	struct kunit_dma_usage before;
+	u32 *num_errors;
+	u32 shown_errors;
+};
+
+/* One of several mappings of the same page. */
+struct mapped {
+	dma_addr_t addr;
+	size_t size;
+	enum dma_data_direction dir;
+	unsigned long attrs;
+};
+
+static struct mapped map_part(struct kunit *test, size_t offset, size_t size,
+			      enum dma_data_direction dir, unsigned long attrs)
+{
+	struct dma_debug_ctx *ctx = test->priv;
+	struct mapped map = { .size = size, .dir = dir, .attrs = attrs };
+
+	map.addr = dma_map_page_attrs(ctx->dev, ctx->page, offset, size, dir,
+				      attrs);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(ctx->dev, map.addr));
+
+	return map;
+}
+
+static struct mapped map_page(struct kunit *test, unsigned long attrs)
+{
+	return map_part(test, 0, PAGE_SIZE, DMA_BIDIRECTIONAL, attrs);
+}
+
+static void unmap_with(struct kunit *test, const struct mapped *map,
+		       unsigned long attrs)
+{
+	struct dma_debug_ctx *ctx = test->priv;
+
+	dma_unmap_page_attrs(ctx->dev, map->addr, map->size, map->dir, attrs);
+}
+
+static void unmap(struct kunit *test, const struct mapped *map)
+{
+	unmap_with(test, map, map->attrs);
+}
+
+/* How many errors dma-debug has found since the last time. */
+static u32 new_errors(struct kunit *test)
+{
+	struct dma_debug_ctx *ctx = test->priv;
+	u32 errors = kunit_dma_usage(ctx->dev).errors;
+	u32 found = errors - ctx->before.errors;
+
+	ctx->before.errors = errors;
+
+	return found;
+}
+
+/* Overlapping mappings */
+
+#define IGNORE		DMA_ATTR_DEBUGGING_IGNORE_CACHELINES
+#define COHERENT	DMA_ATTR_REQUIRE_COHERENT
+
+static const struct overlap_param {
+	const char *desc;
+	unsigned long first;
+	unsigned long second;
+	u32 errors;
+} overlap_params[] = {
+	{ "both coherent", COHERENT, COHERENT, 0 },
+	{ "both ignored", IGNORE, IGNORE, 0 },
+	{ "coherent, then ignored", COHERENT, IGNORE, 0 },
+	{ "ignored, then coherent", IGNORE, COHERENT, 0 },
+	{ "both attributes", COHERENT | IGNORE, COHERENT | IGNORE, 0 },
+	{ "neither", 0, 0, 1 },
+	{ "coherent, then plain", COHERENT, 0, 1 },
+	{ "plain, then coherent", 0, COHERENT, 1 },
+	{ "ignored, then plain", IGNORE, 0, 1 },
+	{ "plain, then ignored", 0, IGNORE, 1 },
+	{ "weak ordering is no excuse", DMA_ATTR_WEAK_ORDERING,
+	  DMA_ATTR_WEAK_ORDERING, 1 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(overlap, overlap_params, desc);
+
+static void reports_overlap_unless_all_are_exempt(struct kunit *test)
+{
+	const struct overlap_param *param = test->param_value;
+	struct mapped first, second;
+
+	first = map_page(test, param->first);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+	second = map_page(test, param->second);
+	KUNIT_EXPECT_EQ(test, new_errors(test), param->errors);
+	unmap(test, &first);
+	unmap(test, &second);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
+static void reports_overlap_of_neighbours_in_cacheline(struct kunit *test)
+{
+	const struct overlap_param *param = test->param_value;
+	struct mapped first, second;
+
+	first = map_part(test, 0, 8, DMA_FROM_DEVICE, param->first);
+	second = map_part(test, 8, 8, DMA_FROM_DEVICE, param->second);
+	KUNIT_EXPECT_EQ(test, new_errors(test), param->errors);
+	unmap(test, &second);
+	unmap(test, &first);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
+static void reports_overlap_of_scatterlists(struct kunit *test)
+{
+	const struct overlap_param *param = test->param_value;
+	struct dma_debug_ctx *ctx = test->priv;
+	struct scatterlist first, second;
+
+	sg_init_table(&first, 1);
+	sg_set_page(&first, ctx->page, PAGE_SIZE, 0);
+	sg_init_table(&second, 1);
+	sg_set_page(&second, ctx->page, PAGE_SIZE, 0);
+
+	KUNIT_ASSERT_EQ(test, 1, dma_map_sg_attrs(ctx->dev, &first, 1,
+						  DMA_BIDIRECTIONAL,
+						  param->first));
+	KUNIT_EXPECT_EQ(test, 1, dma_map_sg_attrs(ctx->dev, &second, 1,
+						  DMA_BIDIRECTIONAL,
+						  param->second));
+	KUNIT_EXPECT_EQ(test, new_errors(test), param->errors);
+	dma_unmap_sg_attrs(ctx->dev, &first, 1, DMA_BIDIRECTIONAL, param->first);
+	dma_unmap_sg_attrs(ctx->dev, &second, 1, DMA_BIDIRECTIONAL,
+			   param->second);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
+/* What the device only reads was never reported. */
+static void does_not_report_overlap_that_device_reads(struct kunit *test)
+{
+	const struct overlap_param *param = test->param_value;
+	struct mapped first, second;
+
+	first = map_part(test, 0, PAGE_SIZE, DMA_TO_DEVICE, param->first);
+	second = map_part(test, 0, PAGE_SIZE, DMA_TO_DEVICE, param->second);
+	unmap(test, &second);
+	unmap(test, &first);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
+/* It matters who is there now, not who was there first. */
+static void plain_mapping_is_remembered_while_it_lives(struct kunit *test)
+{
+	struct mapped exempt, plain, other;
+
+	exempt = map_page(test, COHERENT);
+	plain = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+
+	/* The first mapping of the cacheline is gone, the plain one is not. */
+	unmap(test, &exempt);
+	exempt = map_page(test, COHERENT);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+
+	unmap(test, &plain);
+	other = map_page(test, IGNORE);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+
+	unmap(test, &other);
+	unmap(test, &exempt);
+	plain = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+	unmap(test, &plain);
+}
+
+static void exempt_mapping_is_remembered_while_it_lives(struct kunit *test)
+{
+	struct mapped first, second, plain;
+
+	first = map_page(test, COHERENT);
+	second = map_page(test, COHERENT);
+	unmap(test, &first);
+
+	plain = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+	unmap(test, &plain);
+	unmap(test, &second);
+
+	plain = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+	unmap(test, &plain);
+}
+
+static void counts_any_number_of_exempt_mappings(struct kunit *test)
+{
+	struct mapped map[MANY], plain;
+	int i;
+
+	for (i = 0; i < MANY; i++)
+		map[i] = map_page(test, i % 2 ? COHERENT : IGNORE);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+
+	/* All but one gone: the count must not have been lost. */
+	for (i = 0; i < MANY - 1; i++)
+		unmap(test, &map[i]);
+	plain = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+	unmap(test, &plain);
+
+	unmap(test, &map[MANY - 1]);
+	plain = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+	unmap(test, &plain);
+}
+
+static void warns_of_many_plain_overlaps(struct kunit *test)
+{
+	struct mapped map[MANY];
+	int i;
+
+	for (i = 0; i < MANY; i++)
+		map[i] = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), MANY - 1);
+	for (i = 0; i < MANY; i++)
+		unmap(test, &map[i]);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
+/* Unmapping with other attributes */
+
+static const struct mismatch_param {
+	const char *desc;
+	unsigned long map;
+	unsigned long unmap;
+	u32 errors;
+} mismatch_params[] = {
+	{ "coherent twice", COHERENT, COHERENT, 0 },
+	{ "coherent forgotten", COHERENT, 0, 1 },
+	{ "coherent invented", 0, COHERENT, 1 },
+	{ "neither", 0, 0, 0 },
+	{ "coherent forgotten, others kept",
+	  COHERENT | DMA_ATTR_WEAK_ORDERING, DMA_ATTR_WEAK_ORDERING, 1 },
+	{ "SKIP_CPU_SYNC when mapping", DMA_ATTR_SKIP_CPU_SYNC, 0, 0 },
+	{ "SKIP_CPU_SYNC when unmapping", 0, DMA_ATTR_SKIP_CPU_SYNC, 0 },
+	{ "IGNORE_CACHELINES forgotten", IGNORE, 0, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(mismatch, mismatch_params, desc);
+
+static void reports_unmap_with_other_attributes(struct kunit *test)
+{
+	const struct mismatch_param *param = test->param_value;
+	struct mapped map = map_page(test, param->map);
+
+	unmap_with(test, &map, param->unmap);
+	KUNIT_EXPECT_EQ(test, new_errors(test), param->errors);
+}
+
+static void reports_unmap_of_scatterlist_with_other_attributes(struct kunit *test)
+{
+	const struct mismatch_param *param = test->param_value;
+	struct dma_debug_ctx *ctx = test->priv;
+	struct scatterlist sg;
+
+	sg_init_table(&sg, 1);
+	sg_set_page(&sg, ctx->page, PAGE_SIZE, 0);
+	KUNIT_ASSERT_EQ(test, 1, dma_map_sg_attrs(ctx->dev, &sg, 1,
+						  DMA_BIDIRECTIONAL,
+						  param->map));
+	dma_unmap_sg_attrs(ctx->dev, &sg, 1, DMA_BIDIRECTIONAL, param->unmap);
+	KUNIT_EXPECT_EQ(test, new_errors(test), param->errors);
+}
+
+static void reports_mmio_that_is_unmapped_as_ram(struct kunit *test)
+{
+	struct dma_debug_ctx *ctx = test->priv;
+	phys_addr_t mmio = page_to_phys(ctx->page);
+	dma_addr_t addr;
+
+	/* Nothing looks at what is there. */
+	addr = dma_map_phys(ctx->dev, mmio, PAGE_SIZE, DMA_TO_DEVICE,
+			    DMA_ATTR_MMIO);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(ctx->dev, addr));
+	dma_unmap_phys(ctx->dev, addr, PAGE_SIZE, DMA_TO_DEVICE, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+}
+
+/*
+ * Without an IOMMU the same page has the same DMA address twice. The device
+ * only reads, so that the overlap itself is no error.
+ */
+
+static const struct order_param {
+	const char *desc;
+	unsigned long first;
+	unsigned long second;
+	bool swap;
+} order_params[] = {
+	{ "plain first, unmapped in order", 0, COHERENT, false },
+	{ "plain first, unmapped in reverse", 0, COHERENT, true },
+	{ "coherent first, unmapped in order", COHERENT, 0, false },
+	{ "coherent first, unmapped in reverse", COHERENT, 0, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(order, order_params, desc);
+
+static void does_not_confuse_mappings_that_differ_in_attributes(struct kunit *test)
+{
+	const struct order_param *param = test->param_value;
+	struct mapped first, second;
+
+	first = map_part(test, 0, PAGE_SIZE, DMA_TO_DEVICE, param->first);
+	second = map_part(test, 0, PAGE_SIZE, DMA_TO_DEVICE, param->second);
+	unmap(test, param->swap ? &second : &first);
+	unmap(test, param->swap ? &first : &second);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
+/* One report each, of the attributes, and both mappings are known to be gone. */
+static void finds_mapping_whose_attributes_alone_differ(struct kunit *test)
+{
+	struct mapped first, second;
+
+	first = map_part(test, 0, PAGE_SIZE, DMA_TO_DEVICE, COHERENT);
+	second = map_part(test, 0, PAGE_SIZE, DMA_TO_DEVICE, COHERENT);
+	unmap_with(test, &first, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+	unmap_with(test, &second, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+}
+
+/* A refusal is not a mapping. */
+static void refusal_leaves_no_entry(struct kunit *test)
+{
+	struct dma_debug_ctx *ctx = test->priv;
+	dma_addr_t addr;
+
+	ctx->dev->bus_dma_limit = 1;
+	addr = dma_map_page_attrs(ctx->dev, ctx->page, 0, PAGE_SIZE,
+				  DMA_BIDIRECTIONAL, COHERENT);
+	KUNIT_EXPECT_NE(test, dma_mapping_error(ctx->dev, addr), 0);
+	ctx->dev->bus_dma_limit = 0;
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(free_page_action, __free_page, struct page *);
+
+static void show_errors_again(void *data)
+{
+	struct dma_debug_ctx *ctx = data;
+
+	WRITE_ONCE(*ctx->num_errors, ctx->shown_errors);
+}
+
+static int dma_debug_init(struct kunit *test)
+{
+	struct dma_debug_ctx *ctx;
+
+	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	test->priv = ctx;
+
+	ctx->num_errors = kunit_dma_debug_value("num_errors");
+	if (!ctx->num_errors)
+		kunit_skip(test, "dma-debug is disabled");
+
+	ctx->dev = kunit_device_register(test, "dma-debug-kunit");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dev);
+	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(ctx->dev,
+							      DMA_BIT_MASK(64)));
+#if !IS_MODULE(CONFIG_DMA_DEBUG_KUNIT_TEST)
+	arch_setup_dma_ops(ctx->dev, true);
+#endif
+	if (!dev_is_dma_coherent(ctx->dev))
+		kunit_skip(test, "cannot make a coherent device here");
+	if (is_swiotlb_force_bounce(ctx->dev))
+		kunit_skip(test, "swiotlb=force refuses what is tested here");
+
+	ctx->page = alloc_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->page);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   free_page_action,
+							   ctx->page));
+
+	ctx->shown_errors = *ctx->num_errors;
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   show_errors_again,
+							   ctx));
+	WRITE_ONCE(*ctx->num_errors, 0);
+	ctx->before = kunit_dma_usage(ctx->dev);
+
+	return 0;
+}
+
+/* Every case unmaps what it has mapped, so that dma-debug has to forget it. */
+static void dma_debug_exit(struct kunit *test)
+{
+	struct dma_debug_ctx *ctx = test->priv;
+
+	if (ctx && ctx->page)
+		KUNIT_EXPECT_EQ(test, kunit_dma_usage(ctx->dev).entries,
+				ctx->before.entries);
+}
+
+static struct kunit_case dma_debug_cases[] = {
+	KUNIT_CASE_PARAM(reports_overlap_unless_all_are_exempt, overlap_gen_params),
+	KUNIT_CASE_PARAM(reports_overlap_of_neighbours_in_cacheline, overlap_gen_params),
+	KUNIT_CASE_PARAM(reports_overlap_of_scatterlists, overlap_gen_params),
+	KUNIT_CASE_PARAM(does_not_report_overlap_that_device_reads, overlap_gen_params),
+	KUNIT_CASE(plain_mapping_is_remembered_while_it_lives),
+	KUNIT_CASE(exempt_mapping_is_remembered_while_it_lives),
+	KUNIT_CASE(counts_any_number_of_exempt_mappings),
+	KUNIT_CASE(warns_of_many_plain_overlaps),
+	KUNIT_CASE_PARAM(reports_unmap_with_other_attributes, mismatch_gen_params),
+	KUNIT_CASE_PARAM(reports_unmap_of_scatterlist_with_other_attributes,
+			 mismatch_gen_params),
+	KUNIT_CASE(reports_mmio_that_is_unmapped_as_ram),
+	KUNIT_CASE_PARAM(does_not_confuse_mappings_that_differ_in_attributes,
+			 order_gen_params),
+	KUNIT_CASE(finds_mapping_whose_attributes_alone_differ),
+	KUNIT_CASE(refusal_leaves_no_entry),
+	{}
+};
+
+static struct kunit_suite dma_debug_suite = {
+	.name = "dma_debug",
+	.init = dma_debug_init,
+	.exit = dma_debug_exit,
+	.test_cases = dma_debug_cases,
+};
+
+kunit_test_suite(dma_debug_suite);
+
+MODULE_DESCRIPTION("KUnit tests for the attributes of mappings in dma-debug");
+MODULE_LICENSE("GPL");

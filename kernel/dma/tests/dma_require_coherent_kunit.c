@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for dma_require_coherent_supported(), and for what it promises.
+ *
+ * The answer is for all memory, so it is compared with what happens to pages
+ * from all over the memory of the machine:
+ *
+ *	RAM |xx..x.....x......xx|   |xx....x.......xx|   ...
+ *
+ * of every range the first and the last ones that are not part of the kernel
+ * image, and some from within. Nobody accesses them; a mapping with
+ * DMA_ATTR_REQUIRE_COHERENT does not, either.
+ *
+ * This works for every device of every machine: one that is mapped directly,
+ * with the obstacles that a driver or a platform can put up, and a PCI device
+ * behind an IOMMU or Xen, if there is one.
+ */
+
+#include <kunit/device.h>
+#include <kunit/dma.h>
+#include <kunit/test.h>
+#include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
+#include <linux/dma-mapping.h>
+#include <linux/gfp.h>
+#include <linux/ioport.h>
+#include <linux/iommu-dma.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/swiotlb.h>
+#include <asm/sections.h>
+
+#define NR_SAMPLES	256
+#define EDGE_SAMPLES	4	/* at either end of a range of RAM */
+#define INNER_SAMPLES	16
+
+struct sample {
+	phys_addr_t phys;
+	bool refused;
+	dma_addr_t addr;
+};
+
+struct require_coherent_ctx {
+	struct device *dev;
+	unsigned int nr_samples;
+	struct sample *samples;
+};
+
+/* What keeps a device from sharing some memory coherently. */
+enum obstacle {
+	NOTHING,
+	MASK,
+	BUS_LIMIT,
+	NOT_COHERENT,
+	FORCED_BOUNCE,
+	RANGE_MAP_HOLE,
+	RANGE_MAP_HIGH,
+	RANGE_MAP_ALL,
+	NO_MASK,
+};
+
+static const struct obstacle_param {
+	const char *desc;
+	enum obstacle obstacle;
+	u64 limit;
+} obstacle_params[] = {
+	{ "nothing", NOTHING },
+	{ "DMA mask of 64 bits", MASK, DMA_BIT_MASK(64) },
+	{ "DMA mask of 40 bits", MASK, DMA_BIT_MASK(40) },
+	{ "DMA mask of 32 bits", MASK, DMA_BIT_MASK(32) },
+	{ "DMA mask of 31 bits", MASK, DMA_BIT_MASK(31) },
+	{ "DMA mask of 28 bits", MASK, DMA_BIT_MASK(28) },
+	{ "bus limit of 48 bits", BUS_LIMIT, DMA_BIT_MASK(48) },
+	{ "bus limit of 32 bits", BUS_LIMIT, DMA_BIT_MASK(32) },
+	{ "bus limit of 30 bits", BUS_LIMIT, DMA_BIT_MASK(30) },
+	{ "not coherent", NOT_COHERENT },
+	{ "forced bounce", FORCED_BOUNCE },
+	{ "DMA range map with a hole", RANGE_MAP_HOLE },
+	{ "DMA range map, a low window beyond the bus limit", RANGE_MAP_HIGH },
+	{ "DMA range map of all memory", RANGE_MAP_ALL },
+	{ "no DMA mask", NO_MASK },
+};
+
+KUNIT_ARRAY_PARAM_DESC(obstacle, obstacle_params, desc);
+
+static bool is_kernel_image(phys_addr_t phys)
+{
+	return phys >= __pa_symbol(_stext) - PAGE_SIZE &&
+	       phys < __pa_symbol(_end);
+}
+
+static void add_sample(struct require_coherent_ctx *ctx, unsigned long pfn)
+{
+	phys_addr_t phys = PFN_PHYS(pfn);
+
+	/* dma-debug does not like the kernel to be mapped. */
+	if (is_kernel_image(phys) || ctx->nr_samples == NR_SAMPLES)
+		return;
+
+	ctx->samples[ctx->nr_samples++].phys = phys;
+}
+
+static int sample_range(unsigned long start_pfn, unsigned long nr_pages,
+			void *data)
+{
+	struct require_coherent_ctx *ctx = data;
+	unsigned long i;
+
+	for (i = 0; i < min(nr_pages, EDGE_SAMPLES); i++) {
+		add_sample(ctx, start_pfn + i);
+		add_sample(ctx, start_pfn + nr_pages - 1 - i);
+	}
+	for (i = 1; i < INNER_SAMPLES; i++)
+		add_sample(ctx, start_pfn + nr_pages / INNER_SAMPLES * i);
+
+	return 0;
+}
+
+static dma_addr_t map_sample(struct kunit *test, struct sample *sample,
+			     unsigned long attrs)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+	dma_addr_t addr;
+
+	addr = dma_map_phys(ctx->dev, sample->phys, PAGE_SIZE, DMA_TO_DEVICE,
+			    attrs);
+
+	return dma_mapping_error(ctx->dev, addr) ? DMA_MAPPING_ERROR : addr;
+}
+
+static void unmap_sample(struct kunit *test, dma_addr_t addr,
+			 unsigned long attrs)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+
+	if (addr != DMA_MAPPING_ERROR)
+		dma_unmap_phys(ctx->dev, addr, PAGE_SIZE, DMA_TO_DEVICE, attrs);
+}
+
+static bool is_refused(struct kunit *test, struct sample *sample)
+{
+	dma_addr_t addr = map_sample(test, sample, DMA_ATTR_REQUIRE_COHERENT);
+
+	unmap_sample(test, addr, DMA_ATTR_REQUIRE_COHERENT);
+
+	return addr == DMA_MAPPING_ERROR;
+}
+
+/* Put up an obstacle for a device of KUnit's own. */
+static void put_up(struct kunit *test, const struct obstacle_param *param)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+	struct bus_dma_region *map;
+	struct io_tlb_mem *mem;
+	phys_addr_t half;
+
+	switch (param->obstacle) {
+	case NOTHING:
+		break;
+	case MASK:
+		if (dma_set_mask(ctx->dev, param->limit))
+			kunit_skip(test, "no memory below DMA mask %#llx",
+				   param->limit);
+		break;
+	case BUS_LIMIT:
+		ctx->dev->bus_dma_limit = param->limit;
+		break;
+	case NOT_COHERENT:
+		arch_setup_dma_ops(ctx->dev, false);
+		if (dev_is_dma_coherent(ctx->dev))
+			kunit_skip(test, "cannot make a non-coherent device here");
+		break;
+	case FORCED_BOUNCE:
+		/* Without memory: a refusal has no use for it. */
+		mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, mem);
+		mem->force_bounce = true;
+		ctx->dev->dma_io_tlb_mem = mem;
+		break;
+	case RANGE_MAP_HOLE:
+	case RANGE_MAP_HIGH:
+	case RANGE_MAP_ALL:
+		if (get_dma_ops(ctx->dev))
+			kunit_skip(test, "DMA range maps are for direct mappings");
+		map = kunit_kcalloc(test, 3, sizeof(*map), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, map);
+		/* Two windows, which meet in the middle of the memory. */
+		half = PFN_PHYS(page_to_pfn(phys_to_page(ctx->samples[ctx->nr_samples / 2].phys)));
+		map[0].cpu_start = 0;
+		map[0].dma_start = 0;
+		map[0].size = half;
+		map[1].cpu_start = half;
+		map[1].dma_start = half;
+		map[1].size = BIT_ULL(40) - half;
+		if (param->obstacle == RANGE_MAP_HOLE)
+			map[0].size -= PAGE_SIZE;
+		if (param->obstacle == RANGE_MAP_HIGH) {
+			map[0].dma_start = BIT_ULL(44);
+			ctx->dev->bus_dma_limit = DMA_BIT_MASK(42);
+		}
+		ctx->dev->dma_range_map = map;
+		break;
+	case NO_MASK:
+		ctx->dev->dma_mask = NULL;
+		break;
+	}
+}
+
+static void take_down(void *data)
+{
+	struct require_coherent_ctx *ctx = data;
+
+	/* Memory of KUnit's, which the device must not free. */
+	ctx->dev->dma_range_map = NULL;
+}
+
+static void answer_is_that_of_the_mappings(struct kunit *test)
+{
+	const struct obstacle_param *param = test->param_value;
+	struct require_coherent_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+	unsigned int refused = 0, i;
+	bool supported;
+
+	if (param->obstacle == NO_MASK)
+		kunit_skip(test, "a device without a DMA mask maps nothing");
+	put_up(test, param);
+	before = kunit_dma_usage(ctx->dev);
+	supported = dma_require_coherent_supported(ctx->dev);
+	for (i = 0; i < ctx->nr_samples; i++)
+		refused += is_refused(test, &ctx->samples[i]);
+
+	if (supported)
+		KUNIT_EXPECT_EQ_MSG(test, refused, 0,
+				    "refused some of %u pages after promising none",
+				    ctx->nr_samples);
+	else if (!get_dma_ops(ctx->dev))
+		KUNIT_EXPECT_GT_MSG(test, refused, 0,
+				    "refused none of %u pages after promising nothing",
+				    ctx->nr_samples);
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+/* The same answers again, for each obstacle by name. */
+
+static void promises_nothing_with_obstacle(struct kunit *test)
+{
+	const struct obstacle_param *param = test->param_value;
+	struct require_coherent_ctx *ctx = test->priv;
+	bool harmless, limited, forced = is_swiotlb_force_bounce(ctx->dev);
+	phys_addr_t last = 0;
+	unsigned int i;
+
+	for (i = 0; i < ctx->nr_samples; i++)
+		last = max(last, ctx->samples[i].phys + PAGE_SIZE - 1);
+
+	limited = param->obstacle == MASK || param->obstacle == BUS_LIMIT;
+	harmless = param->obstacle == NOTHING ||
+		   param->obstacle == RANGE_MAP_ALL ||
+		   (limited && last <= param->limit);
+	if (get_dma_ops(ctx->dev) && limited && param->limit != DMA_BIT_MASK(64))
+		kunit_skip(test, "the device does not see physical addresses");
+
+	put_up(test, param);
+	KUNIT_EXPECT_EQ(test, dma_require_coherent_supported(ctx->dev),
+			harmless && !forced);
+}
+
+/* What is refused does not depend on what was mapped before, or is mapped. */
+static void refusal_does_not_depend_on_order(struct kunit *test)
+{
+	const struct obstacle_param *param = test->param_value;
+	struct require_coherent_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+	struct sample *sample;
+	unsigned int i;
+
+	if (param->obstacle == NO_MASK)
+		kunit_skip(test, "a device without a DMA mask maps nothing");
+	put_up(test, param);
+	before = kunit_dma_usage(ctx->dev);
+
+	for (i = 0; i < ctx->nr_samples; i++) {
+		sample = &ctx->samples[i];
+		sample->refused = is_refused(test, sample);
+	}
+
+	/* Again in reverse, with all that can be mapped staying mapped. */
+	for (i = ctx->nr_samples; i-- > 0;) {
+		sample = &ctx->samples[i];
+		sample->addr = map_sample(test, sample,
+					  DMA_ATTR_REQUIRE_COHERENT);
+		KUNIT_EXPECT_EQ_MSG(test, sample->addr == DMA_MAPPING_ERROR,
+				    sample->refused, "page at %pa",
+				    &sample->phys);
+		KUNIT_EXPECT_EQ_MSG(test, is_refused(test, sample),
+				    sample->refused, "again page at %pa",
+				    &sample->phys);
+	}
+	for (i = 0; i < ctx->nr_samples; i++)
+		unmap_sample(test, ctx->samples[i].addr,
+			     DMA_ATTR_REQUIRE_COHERENT);
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+/* One buffer that bounced says nothing about the others. */
+static void bounced_mapping_does_not_change_answer(struct kunit *test)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+	struct page *page;
+	dma_addr_t addr;
+
+	if (is_swiotlb_force_bounce(ctx->dev))
+		kunit_skip(test, "swiotlb=force leaves nothing to change");
+	if (!is_swiotlb_active(ctx->dev))
+		kunit_skip(test, "SWIOTLB has no memory on this machine");
+	if (get_dma_ops(ctx->dev))
+		kunit_skip(test, "the bus limit is for direct mappings");
+
+	page = alloc_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	ctx->dev->bus_dma_limit = page_to_phys(page);
+	if (ctx->dev->dma_io_tlb_mem->defpool.end > page_to_phys(page)) {
+		__free_page(page);
+		kunit_skip(test, "no SWIOTLB pool below the page");
+	}
+	KUNIT_EXPECT_FALSE(test, dma_require_coherent_supported(ctx->dev));
+	addr = dma_map_page(ctx->dev, page, 0, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, dma_mapping_error(ctx->dev, addr), 0);
+
+	ctx->dev->bus_dma_limit = 0;
+	KUNIT_EXPECT_TRUE(test, dma_require_coherent_supported(ctx->dev));
+	if (addr != DMA_MAPPING_ERROR)
+		dma_unmap_page(ctx->dev, addr, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_TRUE(test, dma_require_coherent_supported(ctx->dev));
+	__free_page(page);
+}
+
+/* A PCI device behind an IOMMU: whole pages are never bounced there. */
+
+static void use_pci_device(struct kunit *test)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+	struct pci_dev *pdev = pci_get_device(0x1234, 0x11e8, NULL);
+
+	if (!pdev)
+		kunit_skip(test, "needs a PCI device 1234:11e8");
+	/* Nothing removes it while the kernel boots. */
+	pci_dev_put(pdev);
+	if (pdev->dev.driver)
+		kunit_skip(test, "the PCI device has a driver");
+	if (!use_dma_iommu(&pdev->dev))
+		kunit_skip(test, "the PCI device is not behind an IOMMU");
+
+	ctx->dev = &pdev->dev;
+}
+
+static const struct pci_param {
+	const char *desc;
+	bool untrusted;
+	bool coherent;
+	u64 mask;
+} pci_params[] = {
+	{ "trusted", false, true, DMA_BIT_MASK(64) },
+	{ "untrusted", true, true, DMA_BIT_MASK(64) },
+	{ "DMA mask of 28 bits", false, true, DMA_BIT_MASK(28) },
+	{ "not coherent", false, false, DMA_BIT_MASK(64) },
+};
+
+KUNIT_ARRAY_PARAM_DESC(pci, pci_params, desc);
+
+static void answer_behind_iommu_is_that_of_the_mappings(struct kunit *test)
+{
+	const struct pci_param *param = test->param_value;
+	struct require_coherent_ctx *ctx = test->priv;
+	bool untrusted, coherent, supported;
+	unsigned int refused = 0, i;
+	struct pci_dev *pdev;
+
+	use_pci_device(test);
+	pdev = to_pci_dev(ctx->dev);
+	coherent = dev_is_dma_coherent(ctx->dev);
+	arch_setup_dma_ops(ctx->dev, param->coherent);
+	if (dev_is_dma_coherent(ctx->dev) != param->coherent)
+		kunit_skip(test, "cannot make a %s device here",
+			   param->coherent ? "coherent" : "non-coherent");
+	KUNIT_EXPECT_EQ(test, 0, dma_set_mask_and_coherent(ctx->dev, param->mask));
+	untrusted = pdev->untrusted;
+	pdev->untrusted = param->untrusted;
+
+	supported = dma_require_coherent_supported(ctx->dev);
+	for (i = 0; i < ctx->nr_samples; i++)
+		refused += is_refused(test, &ctx->samples[i]);
+
+	pdev->untrusted = untrusted;
+	arch_setup_dma_ops(ctx->dev, coherent);
+	KUNIT_EXPECT_EQ(test, supported, param->coherent);
+	KUNIT_EXPECT_EQ(test, refused, param->coherent ? 0 : ctx->nr_samples);
+}
+
+/* Allocations, for which the attribute means nothing */
+
+static void allocation_fails_with_attribute(struct kunit *test)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+	struct kunit_dma_usage before = kunit_dma_usage(ctx->dev);
+	dma_addr_t addr;
+
+	KUNIT_EXPECT_NULL(test, dma_alloc_attrs(ctx->dev, PAGE_SIZE, &addr,
+						GFP_KERNEL,
+						DMA_ATTR_REQUIRE_COHERENT));
+	KUNIT_EXPECT_NULL(test, dmam_alloc_attrs(ctx->dev, PAGE_SIZE, &addr,
+						 GFP_KERNEL,
+						 DMA_ATTR_REQUIRE_COHERENT |
+						 DMA_ATTR_FORCE_CONTIGUOUS));
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+static void noncontiguous_allocation_fails_with_attribute(struct kunit *test)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+
+	KUNIT_EXPECT_NULL(test, dma_alloc_noncontiguous(ctx->dev, PAGE_SIZE,
+							DMA_BIDIRECTIONAL,
+							GFP_KERNEL,
+							DMA_ATTR_REQUIRE_COHERENT));
+}
+
+static void allocation_works_without_attribute(struct kunit *test)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+	dma_addr_t addr;
+	void *buf;
+
+	buf = dma_alloc_attrs(ctx->dev, PAGE_SIZE, &addr, GFP_KERNEL, 0);
+	KUNIT_EXPECT_NOT_NULL(test, buf);
+	if (buf)
+		dma_free_attrs(ctx->dev, PAGE_SIZE, buf, addr, 0);
+}
+
+static int require_coherent_init(struct kunit *test)
+{
+	struct require_coherent_ctx *ctx;
+
+	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	test->priv = ctx;
+
+	ctx->samples = kunit_kcalloc(test, NR_SAMPLES, sizeof(*ctx->samples),
+				     GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->samples);
+	walk_system_ram_range(0, PFN_DOWN(ULONG_MAX) + 1, ctx, sample_range);
+	KUNIT_ASSERT_GT(test, ctx->nr_samples, 0);
+	KUNIT_ASSERT_LT(test, ctx->nr_samples, NR_SAMPLES);
+
+	ctx->dev = kunit_device_register(test, "dma-require-coherent-kunit");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dev);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, take_down, ctx));
+	arch_setup_dma_ops(ctx->dev, true);
+	if (!dev_is_dma_coherent(ctx->dev))
+		kunit_skip(test, "cannot make a coherent device here");
+
+	return dma_coerce_mask_and_coherent(ctx->dev, DMA_BIT_MASK(64));
+}
+
+static struct kunit_case require_coherent_cases[] = {
+	KUNIT_CASE_PARAM(answer_is_that_of_the_mappings, obstacle_gen_params),
+	KUNIT_CASE_PARAM(promises_nothing_with_obstacle, obstacle_gen_params),
+	KUNIT_CASE_PARAM(refusal_does_not_depend_on_order, obstacle_gen_params),
+	KUNIT_CASE(bounced_mapping_does_not_change_answer),
+	KUNIT_CASE_PARAM(answer_behind_iommu_is_that_of_the_mappings, pci_gen_params),
+	KUNIT_CASE(allocation_fails_with_attribute),
+	KUNIT_CASE(noncontiguous_allocation_fails_with_attribute),
+	KUNIT_CASE(allocation_works_without_attribute),
+	{}
+};
+
+static struct kunit_suite require_coherent_suite = {
+	.name = "dma_require_coherent",
+	.init = require_coherent_init,
+	.test_cases = require_coherent_cases,
+};
+
+kunit_test_suite(require_coherent_suite);
+
+MODULE_DESCRIPTION("KUnit tests for dma_require_coherent_supported()");
+MODULE_LICENSE("GPL");
