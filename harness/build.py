@@ -57,12 +57,17 @@ class Kernel:
                 or name.startswith('CCACHE_')}
         return {**kept, **REPRODUCIBLE}
 
+    def is_for(self, name):
+        """ARCH.kunitconfig is for one architecture, any other .kunitconfig for all."""
+        stem = name.rpartition('/')[2].removesuffix('.kunitconfig')
+        return stem not in ARCH or stem == self.arch
+
     def fragment(self):
         """The configuration on top of allnoconfig."""
         parts = [KCONFIG / 'common.config', KCONFIG / f'{self.arch}.config']
         if self.with_series:
             parts += [ROOT / name for name in self.base.new_files()
-                      if name.endswith('.kunitconfig')]
+                      if name.endswith('.kunitconfig') and self.is_for(name)]
         return ''.join(part.read_text() for part in parts)
 
     def stamp(self):

@@ -62,6 +62,13 @@ class Configuration(Case):
         (self.scratch / '.config').write_text('CONFIG_A=y\n')
         self.fails('the kernel does not take CONFIG_B=y;', kernel.configure)
 
+    def test_kunitconfig_of_another_architecture_is_left_out(self):
+        kernel = self.kernel()
+        self.assertTrue(kernel.is_for('drivers/a/tests/.kunitconfig'))
+        self.assertTrue(kernel.is_for('drivers/a/tests/all.kunitconfig'))
+        self.assertTrue(kernel.is_for('drivers/a/tests/x86_64.kunitconfig'))
+        self.assertFalse(kernel.is_for('drivers/a/tests/arm64.kunitconfig'))
+
     def test_warning_in_our_code_is_a_failure(self):
         kernel = self.kernel()
         kernel.log = self.scratch / 'build.log'

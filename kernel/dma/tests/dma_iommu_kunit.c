@@ -88,6 +88,8 @@ struct dma_iommu_ctx {
 	struct io_tlb_mem no_slots;
 	bool untrusted;
 	bool coherent;
+	unsigned int max_seg_size;
+	unsigned int min_align_mask;
 	unsigned int refused;		/* trace events since map_buffer() */
 	unsigned int bounced;
 	unsigned int iommu_maps;
@@ -969,6 +971,7 @@ static void bus_address_segment_keeps_its_length(struct kunit *test)
 	pdev = get_translated_device(test, PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110);
 	KUNIT_ASSERT_EQ(test, 0, dma_set_mask_and_coherent(&pdev->dev,
 							   DMA_BIT_MASK(64)));
+	dma_set_max_seg_size(&pdev->dev, SZ_1M);
 	KUNIT_ASSERT_NOT_NULL(test, devres_open_group(&pdev->dev, release_p2pmem,
 						      GFP_KERNEL));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_p2pmem,
@@ -1025,6 +1028,8 @@ static void restore_device(void *data)
 	struct dma_iommu_ctx *ctx = data;
 
 	give_slots_back(ctx);
+	dma_set_max_seg_size(ctx->dev, ctx->max_seg_size);
+	dma_set_min_align_mask(ctx->dev, ctx->min_align_mask);
 	ctx->pdev->untrusted = ctx->untrusted;
 #if !IS_MODULE(CONFIG_DMA_IOMMU_KUNIT_TEST)
 	arch_setup_dma_ops(ctx->dev, ctx->coherent);
@@ -1048,6 +1053,8 @@ static int dma_iommu_init(struct kunit *test)
 	ctx->untrusted = ctx->pdev->untrusted;
 	ctx->coherent = dev_is_dma_coherent(ctx->dev);
 	ctx->io_tlb_mem = ctx->dev->dma_io_tlb_mem;
+	ctx->max_seg_size = dma_get_max_seg_size(ctx->dev);
+	ctx->min_align_mask = dma_get_min_align_mask(ctx->dev);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_device,
 							   ctx));
 
@@ -1057,6 +1064,9 @@ static int dma_iommu_init(struct kunit *test)
 	use_buffer(ctx, 0, MAPPED_SIZE);
 	ctx->map.entry = 1;
 
+	/* dma_iova_link() bounces the start of a buffer only for such devices. */
+	dma_set_min_align_mask(ctx->dev, PAGE_SIZE - 1);
+	dma_set_max_seg_size(ctx->dev, SZ_1M);
 	ctx->pdev->untrusted = false;
 	set_coherent(test, true);
 	if (!is_swiotlb_active(ctx->dev))

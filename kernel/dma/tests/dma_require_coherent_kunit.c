@@ -185,16 +185,19 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 			kunit_skip(test, "DMA range maps are for direct mappings");
 		map = kunit_kcalloc(test, 3, sizeof(*map), GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, map);
-		/* Two windows, which meet in the middle of the memory. */
-		half = PFN_PHYS(page_to_pfn(phys_to_page(ctx->samples[ctx->nr_samples / 2].phys)));
+		/* Two windows, which meet in the middle, at one of the samples. */
+		half = ctx->samples[ctx->nr_samples / 2].phys;
 		map[0].cpu_start = 0;
 		map[0].dma_start = 0;
 		map[0].size = half;
 		map[1].cpu_start = half;
 		map[1].dma_start = half;
 		map[1].size = BIT_ULL(40) - half;
-		if (param->obstacle == RANGE_MAP_HOLE)
-			map[0].size -= PAGE_SIZE;
+		if (param->obstacle == RANGE_MAP_HOLE) {
+			map[1].cpu_start += PAGE_SIZE;
+			map[1].dma_start += PAGE_SIZE;
+			map[1].size -= PAGE_SIZE;
+		}
 		if (param->obstacle == RANGE_MAP_HIGH) {
 			map[0].dma_start = BIT_ULL(44);
 			ctx->dev->bus_dma_limit = DMA_BIT_MASK(42);
