@@ -126,11 +126,24 @@ def stock(base):
     return tree
 
 
+def already_there(tree, base, patch):
+    """The mainline commit by which a kernel newer than the base has what the patch does."""
+    for entry in base.merged:
+        if patch.partition('-')[2] == entry['patch'] and (tree / entry['file']).is_file() \
+                and entry['has'] in (tree / entry['file']).read_text(errors='replace'):
+            return entry['commit']
+    return None
+
+
 def apply_series(tree, base, identity=IDENTITY, sign=False):
     """git am the series into a tree, each patch together with its new files."""
     version = tree_version(tree)
     extra = ['--reset-author', '--signoff'] if sign else []
     for patch, files in base.series():
+        commit = already_there(tree, base, patch)
+        if commit:
+            say(f'  Linux {version} already has {patch}, as mainline commit {commit}')
+            continue
         try:
             git(tree, 'am', '--quiet', '--empty=keep', str(base.dir / patch), identity=identity)
         except Failure as failure:

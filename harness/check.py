@@ -34,6 +34,10 @@ def check_layout(all_bases, root=ROOT):
     problems = []
     used = set()
     for base in all_bases:
+        names = [patch.partition('-')[2] for patch, _ in base.series()]
+        problems += [f'{base.name}: base.toml says that {entry["patch"]} may be merged, which '
+                     f'is no patch of the series'
+                     for entry in base.merged if entry['patch'] not in names]
         attached = base.new_files()
         used |= set(attached)
         problems += [f'{base.name}: {name} is attached twice'

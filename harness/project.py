@@ -72,6 +72,8 @@ class Base:
         self.version = description['version']
         self.sources = description['source']
         self.point_releases = description.get('point_release', [])
+        # Patches that later kernels of the base may have already.
+        self.merged = description.get('merged', [])
 
     def series(self):
         """The patches in order, each with the new files that it brings."""

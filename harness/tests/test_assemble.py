@@ -2,7 +2,7 @@
 import shutil
 
 from harness import assemble, check, project
-from harness.tests import KernelCase
+from harness.tests import DRIVER, KernelCase
 
 
 class Assemble(KernelCase):
@@ -49,6 +49,25 @@ class Assemble(KernelCase):
         message = self.fails(['0001-driver-spell-ten.patch does not apply to Linux 6.18.99',
                               'driver.c:7'], assemble.patched, self.base)
         self.assertNotIn('\n', message)
+
+    def merge_first_patch(self, has):
+        """Say that later kernels may have the first patch, and be one that has it."""
+        self.base.merged = [{'patch': 'driver-spell-ten.patch', 'commit': '123456789abc',
+                             'file': 'driver.c', 'has': has}]
+        (self.kernel / 'driver.c').write_text(DRIVER.replace('line 10', 'line ten # mainline'))
+        assemble.git(self.kernel, 'commit', '--quiet', '--all', '--message', 'later')
+
+    def test_patch_that_the_kernel_already_has_is_left_out(self):
+        self.merge_first_patch(has='line ten')
+        tree = assemble.patched(self.base)
+        self.assertIn('already has 0001-driver-spell-ten.patch, as mainline commit 123456789abc',
+                      self.output.getvalue())
+        self.assertIn('line ten # mainline', (tree / 'driver.c').read_text())
+        self.assertTrue((tree / 'tests' / 'driver_kunit.c').exists())
+
+    def test_patch_that_the_kernel_does_not_have_is_not_left_out(self):
+        self.merge_first_patch(has='line X')
+        self.fails('0001-driver-spell-ten.patch does not apply', assemble.patched, self.base)
 
     def test_offset_is_found_by_the_round_trip(self):
         patch = self.base.dir / '0001-driver-spell-ten.patch'
@@ -216,6 +235,11 @@ class Layout(KernelCase):
         with open(self.base.dir / 'series', 'a') as series:
             series.write('    + tests/driver_kunit.c\n')
         self.assertEqual(self.problems(), ['6.18: tests/driver_kunit.c is attached twice'])
+
+    def test_merged_patch_that_does_not_exist_is_found(self):
+        self.base.merged = [{'patch': 'driver-gone.patch', 'commit': '', 'file': '', 'has': ''}]
+        self.assertIn('driver-gone.patch may be merged, which is no patch of the series',
+                      self.problems()[0])
 
     def test_patch_outside_the_series_is_found(self):
         (self.base.dir / '0003-stray.patch').write_text('')
