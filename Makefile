@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export BASE MACHINE SUITE KERNEL SIGNOFF
+export BASE MACHINE SUITE KERNEL SIGNOFF RECORD
 
 help:
 	@echo 'make run       apply the series to the base kernel, boot it next to the stock one'
@@ -10,14 +10,16 @@ help:
 	@echo 'make tree      tree/BASE: a git tree with one commit per patch, to work in'
 	@echo 'make refresh   write tree/BASE back into the series'
 	@echo 'make check     every static rule: layout, patches, checkpatch, sparse, W=1, clang'
+	@echo 'make bench     what the series costs: instructions per mapping, next to the stock kernel'
 	@echo
 	@echo 'BASE=$(notdir $(patsubst %/base.toml,%,$(firstword $(wildcard series/*/base.toml))))      one base instead of all of: $(notdir $(patsubst %/base.toml,%,$(wildcard series/*/base.toml)))'
 	@echo 'MACHINE=name   one machine instead of all of: $(basename $(notdir $(wildcard machines/*.toml)))'
 	@echo 'SUITE=name     one KUnit suite or selftest, or suite.case; wildcards work'
 	@echo 'KERNEL=path    your kernel, a git tree or a tarball, in place of the base'
 	@echo 'SIGNOFF="Name <address>"   sign off the patches that make series writes'
+	@echo 'RECORD=1       keep what make bench finds, for the README'
 
-run test series tree refresh check:
+run test series tree refresh check bench:
 	@python3 -m harness $@
 
-.PHONY: help run test series tree refresh check
+.PHONY: help run test series tree refresh check bench

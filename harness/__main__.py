@@ -6,7 +6,7 @@ import sys
 import time
 import unittest
 
-from harness import assemble, boot, build, check, packages, report, xen
+from harness import assemble, bench, boot, build, check, packages, report, xen
 from harness.project import (CACHE, Base, Failure, Machine, asked, base_names, cache_lock,
                              machine_names, machines, main, say)
 
@@ -190,7 +190,7 @@ def conclusion(tables):
 COMMANDS = {
     'run': run, 'test': test, 'check': check.command,
     'tree': lambda: assemble.command('tree'), 'refresh': lambda: assemble.command('refresh'),
-    'series': lambda: assemble.command('series'),
+    'series': lambda: assemble.command('series'), 'bench': bench.command,
 }
 
 if __name__ == '__main__':

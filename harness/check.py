@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from harness import assemble, build, fetch, packages, readme
+from harness import assemble, bench, build, fetch, packages, readme
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main, output_of, relative,
                              run, say)
 
@@ -242,6 +242,7 @@ def command():
         if readme.is_stale():
             problems.append('the tables of README.md are stale: run "make refresh"')
         for base in chosen:
+            problems += bench.stale(base)
             problems += check_base(base)
     for problem in problems:
         say(problem)

@@ -6,6 +6,7 @@ import email.policy
 import re
 import sys
 
+from harness import cost
 from harness.project import ROOT, Base, Machine, base_names, machine_names, main
 
 README = ROOT / 'README.md'
@@ -31,7 +32,11 @@ def machine_table():
     return rows
 
 
-TABLES = {'series': series_table, 'machines': machine_table}
+def cost_table():
+    return [line for base in map(Base, base_names()) for line in cost.markdown(base)]
+
+
+TABLES = {'series': series_table, 'machines': machine_table, 'cost': cost_table}
 
 
 def current(text):
