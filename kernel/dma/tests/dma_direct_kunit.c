@@ -38,6 +38,8 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/pci-p2pdma.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
@@ -898,6 +900,96 @@ static void unmapping_leaves_bounce_slots_of_others_alone(struct kunit *test)
 }
 
 /*
+ * Peer-to-peer memory that is reached through the host bridge is mapped by its
+ * physical address. The provider is QEMU's ivshmem-plain, which has a memory
+ * BAR; the device that is mapped for is its edu, next to it on the root bus.
+ */
+
+static const struct p2p_param {
+	const char *desc;
+	unsigned long attrs;
+} p2p_params[] = {
+	{ "REQUIRE_COHERENT", DMA_ATTR_REQUIRE_COHERENT },
+	{ "without attribute", 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(p2p, p2p_params, desc);
+
+#ifdef CONFIG_PCI_P2PDMA
+KUNIT_DEFINE_ACTION_WRAPPER(pci_dev_put_action, pci_dev_put, struct pci_dev *);
+
+static struct pci_dev *get_pci_device(struct kunit *test, unsigned int vendor,
+				      unsigned int device)
+{
+	struct pci_dev *pdev = pci_get_device(vendor, device, NULL);
+
+	if (!pdev)
+		kunit_skip(test, "needs a PCI device %04x:%04x", vendor, device);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   pci_dev_put_action,
+							   pdev));
+
+	return pdev;
+}
+
+static void release_p2pmem(void *data)
+{
+	struct pci_dev *pdev = data;
+
+	devres_release_group(&pdev->dev, release_p2pmem);
+}
+
+static void maps_peer_to_peer_memory_behind_host_bridge(struct kunit *test)
+{
+	const struct p2p_param *param = test->param_value;
+	struct pci_dev *provider, *client;
+	struct scatterlist sg;
+	struct sg_table sgt = { .sgl = &sg, .orig_nents = 1 };
+	void *p2pmem;
+	int ret;
+
+	skip_if_bounce_is_forced(test);
+	provider = get_pci_device(test, PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110);
+	client = get_pci_device(test, 0x1234, 0x11e8);
+	if (device_iommu_mapped(&client->dev))
+		kunit_skip(test, "the PCI device is behind an IOMMU");
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(&client->dev, DMA_BIT_MASK(64)));
+
+	KUNIT_ASSERT_NOT_NULL(test, devres_open_group(&provider->dev,
+						      release_p2pmem,
+						      GFP_KERNEL));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_p2pmem,
+							   provider));
+	KUNIT_ASSERT_EQ(test, 0, pci_p2pdma_add_resource(provider, 2, 0, 0));
+	if (pci_p2pdma_distance(provider, &client->dev, false) < 0)
+		kunit_skip(test, "the host bridge is not known to route between peers");
+	p2pmem = pci_alloc_p2pmem(provider, PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, p2pmem);
+
+	sg_init_table(&sg, 1);
+	sg_set_page(&sg, virt_to_page(p2pmem), PAGE_SIZE, 0);
+	sg_dma_address(&sg) = DMA_MAPPING_ERROR;
+
+	ret = dma_map_sgtable(&client->dev, &sgt, DMA_BIDIRECTIONAL, param->attrs);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	if (!ret) {
+		KUNIT_EXPECT_EQ(test, sg_dma_address(&sg),
+				phys_to_dma(&client->dev, sg_phys(&sg)));
+		KUNIT_EXPECT_EQ(test, sg_dma_len(&sg), PAGE_SIZE);
+		KUNIT_EXPECT_FALSE(test, sg_dma_is_bus_address(&sg));
+		dma_unmap_sgtable(&client->dev, &sgt, DMA_BIDIRECTIONAL,
+				  param->attrs);
+	}
+	pci_free_p2pmem(provider, p2pmem, PAGE_SIZE);
+}
+#else
+static void maps_peer_to_peer_memory_behind_host_bridge(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_PCI_P2PDMA");
+}
+#endif /* CONFIG_PCI_P2PDMA */
+
+/*
  * That a refusal takes no slot is shown only where slots are counted. Skipping
  * overrides a failure, so this is a case without expectations.
  */
@@ -1009,6 +1101,7 @@ static struct kunit_case dma_direct_cases[] = {
 	KUNIT_CASE(maps_mmio_for_noncoherent_device),
 	KUNIT_CASE(refuses_mmio_above_bus_limit),
 	KUNIT_CASE(refuses_mmio_when_bounce_is_forced),
+	KUNIT_CASE_PARAM(maps_peer_to_peer_memory_behind_host_bridge, p2p_gen_params),
 	KUNIT_CASE(slots_in_use_are_counted),
 	KUNIT_CASE(unmapping_leaves_bounce_slots_of_others_alone),
 	KUNIT_CASE_PARAM(refusal_does_not_depend_on_earlier_mappings, interface_gen_params),
