@@ -83,7 +83,9 @@ class Boot:
         self.wrong = wrong
 
     def lines(self):
-        return self.log.read_text(errors='replace').replace('\r', '').splitlines()
+        # Not as text: that makes a line of its own of each carriage return, and Xen
+        # puts one more in front of the one of the console.
+        return self.log.read_bytes().decode(errors='replace').replace('\r', '').splitlines()
 
 
 def boot(machine, kernel, initrd, append, log):

@@ -26,6 +26,10 @@ class Boot(Case):
         boot.start(['sh', '-c', 'echo out; echo err >&2'], self.log, 10)
         self.assertEqual(self.log.read_text(), 'out\nerr\n')
 
+    def test_carriage_returns_make_no_lines(self):
+        self.log.write_bytes(b'one\r\ntwo\r\r\nthree\n')
+        self.assertEqual(boot.Boot(self.log).lines(), ['one', 'two', 'three'])
+
     def test_machine_is_what_its_description_says(self):
         command = boot.qemu(self.machine, 'tcg', 'Image', 'initrd', 'more=1')
         self.assertEqual(command[:3], ['qemu-system-x86_64', '-accel', 'tcg'])
