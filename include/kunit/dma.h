@@ -3,6 +3,9 @@
  * What DMA mappings consume, for KUnit tests that have to show that a mapping
  * which fails consumes nothing, and that one which is undone leaks nothing.
  *
+ * Most of it is counted for the whole system, so that a device in use by
+ * somebody else makes a test fail; at boot, where KUnit runs, there is none.
+ *
  * All of it is taken from where it is accounted anyway: SWIOTLB counts its
  * slots, dma-debug shows its entries and errors in debugfs, and the allocator
  * of I/O virtual addresses hands out the same range again if it got it back.
@@ -16,7 +19,7 @@
 #include <linux/dcache.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
-#include <linux/sizes.h>
+#include <linux/mm.h>
 #include <linux/swiotlb.h>
 
 /**
@@ -43,12 +46,15 @@ static inline u32 *kunit_dma_debug_value(const char *name)
 	return value;
 }
 
+/* As many ranges of I/O virtual addresses as a test may lose */
+#define KUNIT_DMA_PROBES	32
+
 /**
  * struct kunit_dma_usage - What all mappings of a device consume
  * @slots: bounce slots in use
  * @entries: mappings that dma-debug knows, of all devices
  * @errors: errors that dma-debug has counted
- * @iova: where the next range of I/O virtual addresses would be, or 0
+ * @iova: the sum of the next ranges of I/O virtual addresses, or 0
  */
 struct kunit_dma_usage {
 	unsigned long slots;
@@ -61,10 +67,11 @@ struct kunit_dma_usage {
  * kunit_dma_usage() - Take down what the mappings of a device consume
  * @dev: the device, with its DMA mask set
  *
- * What is not accounted on this system is 0. The range that is asked for to
- * find out where it would be is larger than those which the allocator keeps
- * in its per-CPU caches, so that it really comes from what is left; a smaller
- * one shows up if it is used or leaked for the first time.
+ * What is not accounted on this system is 0. I/O virtual addresses are probed:
+ * the allocator hands out the highest that are free, and will do so again unless
+ * one of them has been taken. The ranges are larger than those which it keeps in
+ * its per-CPU caches; a small range that is used for the first time stays there,
+ * and may be missed or found accordingly.
  *
  * Return: the numbers as of now.
  */
@@ -73,8 +80,9 @@ static inline struct kunit_dma_usage kunit_dma_usage(struct device *dev)
 	u32 *total = kunit_dma_debug_value("nr_total_entries");
 	u32 *unused = kunit_dma_debug_value("num_free_entries");
 	u32 *errors = kunit_dma_debug_value("error_count");
+	struct dma_iova_state states[KUNIT_DMA_PROBES];
 	struct kunit_dma_usage usage = {};
-	struct dma_iova_state state;
+	int i;
 
 #if defined(CONFIG_SWIOTLB) && defined(CONFIG_DEBUG_FS)
 	if (dev->dma_io_tlb_mem)
@@ -84,10 +92,13 @@ static inline struct kunit_dma_usage kunit_dma_usage(struct device *dev)
 		usage.entries = *total - *unused;
 	if (errors)
 		usage.errors = *errors;
-	if (dma_iova_try_alloc(dev, &state, 0, SZ_4M)) {
-		usage.iova = state.addr;
-		dma_iova_free(dev, &state);
+	for (i = 0; i < KUNIT_DMA_PROBES; i++) {
+		if (!dma_iova_try_alloc(dev, &states[i], 0, 64 * PAGE_SIZE))
+			break;
+		usage.iova += states[i].addr;
 	}
+	while (i--)
+		dma_iova_free(dev, &states[i]);
 
 	return usage;
 }

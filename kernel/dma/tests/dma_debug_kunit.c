@@ -404,8 +404,10 @@ static int dma_debug_init(struct kunit *test)
 #endif
 	if (!dev_is_dma_coherent(ctx->dev))
 		kunit_skip(test, "cannot make a coherent device here");
+#ifdef CONFIG_SWIOTLB
 	/* Where SWIOTLB bounces small buffers dma-debug reports no overlaps. */
 	ctx->dev->dma_io_tlb_mem = NULL;
+#endif
 
 	ctx->page = alloc_page(GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->page);

@@ -581,6 +581,26 @@ static void refuses_when_bounce_is_forced_for_device(struct kunit *test)
 	expect_refused(test);
 }
 
+static void bounces_when_forced_for_device_without_attribute(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+	struct io_tlb_mem *mem;
+
+	skip_if_bounce_is_forced(test);
+	skip_unless_pool_is_in_reach(test);
+	if (IS_ENABLED(CONFIG_SWIOTLB_DYNAMIC))
+		kunit_skip(test, "a list of pools cannot be shared");
+
+	/* A pool of its own, of the memory that everybody uses. */
+	mem = kunit_kmalloc(test, sizeof(*mem), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	*mem = *ctx->dev->dma_io_tlb_mem;
+	mem->force_bounce = true;
+	ctx->dev->dma_io_tlb_mem = mem;
+
+	expect_bounced(test);
+}
+
 /* Memory above the DMA mask */
 
 static const struct mask_param {
@@ -1083,6 +1103,8 @@ static struct kunit_case dma_direct_cases[] = {
 	KUNIT_CASE_PARAM(refuses_when_bounce_is_forced, interface_gen_params),
 	KUNIT_CASE_PARAM(bounces_when_forced_without_attribute, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_bounce_is_forced_for_device, interface_gen_params),
+	KUNIT_CASE_PARAM(bounces_when_forced_for_device_without_attribute,
+			 interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_above_dma_mask, mask_gen_params),
 	KUNIT_CASE_PARAM(bounces_above_dma_mask_without_attribute, mask_gen_params),
 	KUNIT_CASE_PARAM(refuses_above_bus_limit, interface_gen_params),

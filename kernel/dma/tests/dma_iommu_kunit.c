@@ -86,6 +86,7 @@ struct dma_iommu_ctx {
 	struct mapping map;
 	struct io_tlb_mem *io_tlb_mem;
 	struct io_tlb_mem no_slots;
+	u64 mask;
 	bool untrusted;
 	bool coherent;
 	unsigned int max_seg_size;
@@ -418,6 +419,23 @@ static void expect_in_place(struct kunit *test)
 	}
 }
 
+/* The CPU's side of the list is what it was, for whoever tries otherwise. */
+static void expect_unmapped_list(struct kunit *test)
+{
+	struct dma_iommu_ctx *ctx = test->priv;
+	struct mapping *map = &ctx->map;
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sgtable_sg(&map->sgt, sg, i) {
+		KUNIT_EXPECT_EQ_MSG(test, sg->length,
+				    i == map->entry ? map->size : MAPPED_SIZE,
+				    "entry %d", i);
+		KUNIT_EXPECT_EQ_MSG(test, sg->offset, i == map->entry ?
+				    offset_in_page(map->phys) : 0, "entry %d", i);
+	}
+}
+
 static void expect_refused_with(struct kunit *test, unsigned long attrs)
 {
 	struct dma_iommu_ctx *ctx = test->priv;
@@ -436,6 +454,8 @@ static void expect_refused_with(struct kunit *test, unsigned long attrs)
 			    "a refusal tried to bounce");
 	KUNIT_EXPECT_EQ_MSG(test, ctx->refused, 1,
 			    "a refusal was not traced once with its attributes");
+	if (is_scatterlist(map))
+		expect_unmapped_list(test);
 
 	unmap_buffer(ctx);
 	kunit_expect_dma_usage(test, ctx->dev, &before);
@@ -449,12 +469,17 @@ static void expect_refused(struct kunit *test)
 static void expect_bounced(struct kunit *test)
 {
 	struct dma_iommu_ctx *ctx = test->priv;
-	struct mapping *map = &ctx->map;
+	struct kunit_dma_usage before = kunit_dma_usage(ctx->dev);
 
 	map_buffer(test, 0);
-	KUNIT_EXPECT_EQ(test, map->ret, 0);
+	KUNIT_EXPECT_EQ(test, ctx->map.ret, 0);
 	KUNIT_EXPECT_GT(test, ctx->bounced, 0);
 	unmap_buffer(ctx);
+
+	/* A small range may stay in the allocator's cache. */
+	if (ctx->map.size < MAPPED_SIZE / 2)
+		before.iova = kunit_dma_usage(ctx->dev).iova;
+	kunit_expect_dma_usage(test, ctx->dev, &before);
 }
 
 static void expect_mapped_with(struct kunit *test, unsigned long attrs)
@@ -860,6 +885,15 @@ static void failed_bounce_unlinks_only_its_own_part(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, phys, translate(ctx, state.addr));
 	KUNIT_EXPECT_EQ(test, 0, translate(ctx, state.addr + MAPPED_SIZE));
 
+	/* Nothing of the state has bounced. */
+	KUNIT_EXPECT_EQ(test, 0,
+			dma_iova_link(ctx->dev, &state,
+				      page_to_phys(ctx->around[0]), MAPPED_SIZE,
+				      MAPPED_SIZE, DMA_BIDIRECTIONAL,
+				      DMA_ATTR_REQUIRE_COHERENT));
+	dma_iova_unlink(ctx->dev, &state, MAPPED_SIZE, MAPPED_SIZE,
+			DMA_BIDIRECTIONAL, DMA_ATTR_REQUIRE_COHERENT);
+
 	/* Not what is gone already, should it be. */
 	if (translate(ctx, state.addr) == phys)
 		dma_iova_destroy(ctx->dev, &state, MAPPED_SIZE,
@@ -1034,6 +1068,8 @@ static void restore_device(void *data)
 #if !IS_MODULE(CONFIG_DMA_IOMMU_KUNIT_TEST)
 	arch_setup_dma_ops(ctx->dev, ctx->coherent);
 #endif
+	/* Takes note of the coherency, too. */
+	dma_set_mask_and_coherent(ctx->dev, ctx->mask);
 }
 
 static int dma_iommu_init(struct kunit *test)
@@ -1049,7 +1085,10 @@ static int dma_iommu_init(struct kunit *test)
 	ctx->dev = &ctx->pdev->dev;
 	if (ctx->dev->driver)
 		kunit_skip(test, "the PCI device has a driver");
+	if (iommu_get_domain_for_dev(ctx->dev)->type != IOMMU_DOMAIN_DMA)
+		kunit_skip(test, "addresses are freed later: boot with iommu.strict=1");
 
+	ctx->mask = *ctx->dev->dma_mask;
 	ctx->untrusted = ctx->pdev->untrusted;
 	ctx->coherent = dev_is_dma_coherent(ctx->dev);
 	ctx->io_tlb_mem = ctx->dev->dma_io_tlb_mem;
@@ -1069,7 +1108,7 @@ static int dma_iommu_init(struct kunit *test)
 	dma_set_max_seg_size(ctx->dev, SZ_1M);
 	ctx->pdev->untrusted = false;
 	set_coherent(test, true);
-	if (!is_swiotlb_active(ctx->dev))
+	if (!ctx->io_tlb_mem || !ctx->io_tlb_mem->nslabs)
 		kunit_skip(test, "SWIOTLB has no memory on this machine");
 	register_probes(test);
 

@@ -31,7 +31,7 @@
 #include <linux/swiotlb.h>
 #include <asm/sections.h>
 
-#define NR_SAMPLES	256
+#define NR_SAMPLES	1024
 #define EDGE_SAMPLES	4	/* at either end of a range of RAM */
 #define INNER_SAMPLES	16
 
@@ -43,6 +43,10 @@ struct sample {
 
 struct require_coherent_ctx {
 	struct device *dev;
+	struct pci_dev *pdev;
+	u64 mask;
+	bool untrusted;
+	bool coherent;
 	unsigned int nr_samples;
 	struct sample *samples;
 };
@@ -192,15 +196,17 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		map[0].size = half;
 		map[1].cpu_start = half;
 		map[1].dma_start = half;
-		map[1].size = BIT_ULL(40) - half;
+		map[1].size = BIT_ULL(52) - half;
 		if (param->obstacle == RANGE_MAP_HOLE) {
 			map[1].cpu_start += PAGE_SIZE;
 			map[1].dma_start += PAGE_SIZE;
 			map[1].size -= PAGE_SIZE;
 		}
 		if (param->obstacle == RANGE_MAP_HIGH) {
-			map[0].dma_start = BIT_ULL(44);
-			ctx->dev->bus_dma_limit = DMA_BIT_MASK(42);
+			if (!IS_ENABLED(CONFIG_ARCH_DMA_ADDR_T_64BIT))
+				kunit_skip(test, "needs DMA addresses of 64 bits");
+			map[0].dma_start = BIT_ULL(56);
+			ctx->dev->bus_dma_limit = DMA_BIT_MASK(54);
 		}
 		ctx->dev->dma_range_map = map;
 		break;
@@ -212,10 +218,10 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 
 static void take_down(void *data)
 {
-	struct require_coherent_ctx *ctx = data;
+	struct device *dev = data;
 
 	/* Memory of KUnit's, which the device must not free. */
-	ctx->dev->dma_range_map = NULL;
+	dev->dma_range_map = NULL;
 }
 
 static void answer_is_that_of_the_mappings(struct kunit *test)
@@ -342,6 +348,16 @@ static void bounced_mapping_does_not_change_answer(struct kunit *test)
 
 /* A PCI device behind an IOMMU: whole pages are never bounced there. */
 
+static void restore_pci_device(void *data)
+{
+	struct require_coherent_ctx *ctx = data;
+
+	ctx->pdev->untrusted = ctx->untrusted;
+	arch_setup_dma_ops(ctx->dev, ctx->coherent);
+	/* Takes note of the coherency, too. */
+	dma_set_mask_and_coherent(ctx->dev, ctx->mask);
+}
+
 static void use_pci_device(struct kunit *test)
 {
 	struct require_coherent_ctx *ctx = test->priv;
@@ -357,6 +373,13 @@ static void use_pci_device(struct kunit *test)
 		kunit_skip(test, "the PCI device is not behind an IOMMU");
 
 	ctx->dev = &pdev->dev;
+	ctx->pdev = pdev;
+	ctx->mask = *ctx->dev->dma_mask;
+	ctx->untrusted = pdev->untrusted;
+	ctx->coherent = dev_is_dma_coherent(ctx->dev);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   restore_pci_device,
+							   ctx));
 }
 
 static const struct pci_param {
@@ -377,27 +400,21 @@ static void answer_behind_iommu_is_that_of_the_mappings(struct kunit *test)
 {
 	const struct pci_param *param = test->param_value;
 	struct require_coherent_ctx *ctx = test->priv;
-	bool untrusted, coherent, supported;
 	unsigned int refused = 0, i;
-	struct pci_dev *pdev;
+	bool supported;
 
 	use_pci_device(test);
-	pdev = to_pci_dev(ctx->dev);
-	coherent = dev_is_dma_coherent(ctx->dev);
 	arch_setup_dma_ops(ctx->dev, param->coherent);
 	if (dev_is_dma_coherent(ctx->dev) != param->coherent)
 		kunit_skip(test, "cannot make a %s device here",
 			   param->coherent ? "coherent" : "non-coherent");
-	KUNIT_EXPECT_EQ(test, 0, dma_set_mask_and_coherent(ctx->dev, param->mask));
-	untrusted = pdev->untrusted;
-	pdev->untrusted = param->untrusted;
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask_and_coherent(ctx->dev, param->mask));
+	ctx->pdev->untrusted = param->untrusted;
 
 	supported = dma_require_coherent_supported(ctx->dev);
 	for (i = 0; i < ctx->nr_samples; i++)
 		refused += is_refused(test, &ctx->samples[i]);
 
-	pdev->untrusted = untrusted;
-	arch_setup_dma_ops(ctx->dev, coherent);
 	KUNIT_EXPECT_EQ(test, supported, param->coherent);
 	KUNIT_EXPECT_EQ(test, refused, param->coherent ? 0 : ctx->nr_samples);
 }
@@ -453,13 +470,12 @@ static int require_coherent_init(struct kunit *test)
 	ctx->samples = kunit_kcalloc(test, NR_SAMPLES, sizeof(*ctx->samples),
 				     GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->samples);
-	walk_system_ram_range(0, PFN_DOWN(ULONG_MAX) + 1, ctx, sample_range);
+	walk_system_ram_range(0, ULONG_MAX, ctx, sample_range);
 	KUNIT_ASSERT_GT(test, ctx->nr_samples, 0);
-	KUNIT_ASSERT_LT(test, ctx->nr_samples, NR_SAMPLES);
 
 	ctx->dev = kunit_device_register(test, "dma-require-coherent-kunit");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dev);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, take_down, ctx));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, take_down, ctx->dev));
 	arch_setup_dma_ops(ctx->dev, true);
 	if (!dev_is_dma_coherent(ctx->dev))
 		kunit_skip(test, "cannot make a coherent device here");
