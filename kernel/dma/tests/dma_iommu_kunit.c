@@ -630,6 +630,15 @@ static void refuses_when_device_is_not_coherent(struct kunit *test)
 	expect_refused(test);
 }
 
+/* Such a device has its lists mapped entry by entry. */
+static void refuses_when_untrusted_device_is_not_coherent(struct kunit *test)
+{
+	set_coherent(test, false);
+	distrust_device(test->priv);
+
+	expect_refused(test);
+}
+
 static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
 {
 	set_coherent(test, false);
@@ -968,8 +977,9 @@ static void destroy_frees_whole_iova_range(struct kunit *test)
 
 KUNIT_DEFINE_ACTION_WRAPPER(pci_dev_put_action, pci_dev_put, struct pci_dev *);
 
-static struct pci_dev *get_translated_device(struct kunit *test, unsigned int vendor,
-				  unsigned int device)
+static struct pci_dev *get_translated_device(struct kunit *test,
+					     unsigned int vendor,
+					     unsigned int device)
 {
 	struct pci_dev *pdev = pci_get_device(vendor, device, NULL);
 
@@ -1126,6 +1136,7 @@ static struct kunit_case dma_iommu_cases[] = {
 	KUNIT_CASE_PARAM(refuses_scatterlist_for_any_one_entry, entry_gen_params),
 	KUNIT_CASE_PARAM(bounces_any_one_entry_without_attribute, entry_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_device_is_not_coherent, interface_gen_params),
+	KUNIT_CASE_PARAM(refuses_when_untrusted_device_is_not_coherent, interface_gen_params),
 	KUNIT_CASE_PARAM(maps_for_noncoherent_device_without_attribute, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_small_kmalloc_buffer, interface_gen_params),
 	KUNIT_CASE_PARAM(bounces_small_kmalloc_buffer_without_attribute, interface_gen_params),
