@@ -71,15 +71,28 @@ def compare(machine, stock, series):
 
 # Judging
 
+# The price of a defect that is fixed ahead of the feature, and what it buys: the
+# stock kernel is cheaper because it does not do its work.
+FIXED = {('dma_iova_alloc_link', 'unmap'): 'dma_iova_destroy() now frees the whole range'}
+
+
 def verdict(rows):
     """A sentence, and whether the bound is met."""
     if not rows:
         return 'The bound is not met: nothing was measured.', False
-    worse = [row for row in rows if row.series > row.stock]
+    more = [row for row in rows if row.series > row.stock]
+    fixed = {}
+    for row in more:
+        what = FIXED.get((row.interface, row.operation))
+        if what:
+            fixed[what] = max(fixed.get(what, 0), row.series - row.stock)
+    worse = [row for row in more if (row.interface, row.operation) not in FIXED]
     machines = ', '.join(dict.fromkeys(row.machine for row in rows))
     if not worse:
+        but = ''.join(f', but for a fix: {what}, for up to {cost} instructions'
+                      for what, cost in fixed.items())
         return (f'The bound is met: without the attribute, none of {len(rows)} operations on '
-                f'{machines} executes an instruction more than the stock kernel.'), True
+                f'{machines} executes an instruction more than the stock kernel{but}.'), True
     worst = max(worse, key=lambda row: row.series - row.stock)
     return (f'The bound is not met: without the attribute, {len(worse)} of {len(rows)} operations '
             f'execute more instructions than the stock kernel, {worst.operation} of '
