@@ -63,7 +63,7 @@ def test_base(base, chosen, pattern):
     for arch, group in by_arch(chosen).items():
         kernel = build.Kernel(base, arch).build()
         for machine in group:
-            found = boot_and_read(kernel, machine, report.Expectation(base, pattern))
+            found = boot_and_read(kernel, machine, report.Expectation(base, pattern, arch))
             reports.append(found)
             for suite in found.suites():
                 counts = found.count(suite)

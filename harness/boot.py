@@ -85,7 +85,22 @@ class Boot:
     def lines(self):
         # Not as text: that makes a line of its own of each carriage return, and Xen
         # puts one more in front of the one of the console.
-        return self.log.read_bytes().decode(errors='replace').replace('\r', '').splitlines()
+        lines = self.log.read_bytes().decode(errors='replace').replace('\r', '').splitlines()
+        return without_replays(lines)
+
+
+def without_replays(lines):
+    """The lines without those that an urgent message cut short: they come again, whole."""
+    kept, again = [], False
+    for line in lines:
+        if '** replaying previous printk message **' in line:
+            again = True
+            continue
+        if again and kept and line.startswith(kept[-1]):
+            kept.pop()
+        kept.append(line)
+        again = False
+    return kept
 
 
 def boot(machine, kernel, initrd, append, log):

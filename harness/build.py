@@ -25,6 +25,12 @@ REPRODUCIBLE = {'KBUILD_BUILD_TIMESTAMP': '2026-01-01', 'KBUILD_BUILD_USER': 'dm
                 'KBUILD_BUILD_HOST': 'coherent', 'KCFLAGS': '', 'LC_ALL': 'C'}
 
 
+def is_for(name, arch):
+    """ARCH.kunitconfig is for one architecture, any other .kunitconfig for all."""
+    stem = name.rpartition('/')[2].removesuffix('.kunitconfig')
+    return stem not in ARCH or stem == arch
+
+
 class Kernel:
     """A kernel to build: a base with or without the series, for an architecture."""
 
@@ -57,17 +63,12 @@ class Kernel:
                 or name.startswith('CCACHE_')}
         return {**kept, **REPRODUCIBLE}
 
-    def is_for(self, name):
-        """ARCH.kunitconfig is for one architecture, any other .kunitconfig for all."""
-        stem = name.rpartition('/')[2].removesuffix('.kunitconfig')
-        return stem not in ARCH or stem == self.arch
-
     def fragment(self):
         """The configuration on top of allnoconfig."""
         parts = [KCONFIG / 'common.config', KCONFIG / f'{self.arch}.config']
         if self.with_series:
             parts += [ROOT / name for name in self.base.new_files()
-                      if name.endswith('.kunitconfig') and self.is_for(name)]
+                      if name.endswith('.kunitconfig') and is_for(name, self.arch)]
         return ''.join(part.read_text() for part in parts)
 
     def stamp(self):

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from harness import build
 from harness.boot import Boot
 from harness.project import ROOT, Base, Failure, load_toml, main, say
 
@@ -97,9 +98,10 @@ def split(lines):
 class Expectation:
     """The suites and cases that the sources of a base name."""
 
-    def __init__(self, base, pattern=None):
+    def __init__(self, base, pattern=None, arch=None):
         self.pattern = pattern
         self.suites, self.programs = {}, {}
+        elsewhere = set()
         for name in base.new_files():
             text = (base.root / name).read_text() if name.endswith('.c') else ''
             if name.endswith('_kunit.c'):
@@ -107,6 +109,8 @@ class Expectation:
                 if not suite:
                     raise Failure(f'{name} names no KUnit suite')
                 self.suites[suite[1]] = set(re.findall(r'\bKUNIT_CASE\w*\((\w+)', text))
+                if arch and not self.is_built(base, name, arch):
+                    elsewhere.add(suite[1])
             elif name.startswith('tools/testing/selftests/dma/') and 'TEST_HARNESS_MAIN' in text:
                 self.programs[Path(name).stem] = set(
                     re.findall(r'^TEST(?:_F(?:_TIMEOUT)?\(\w+,\s*|\()(\w+)', text, re.M))
@@ -119,6 +123,14 @@ class Expectation:
             if not self.suites and not self.programs:
                 raise Failure(f'unknown SUITE={pattern}: choose one of {known}, or '
                               f'suite.case of a KUnit suite')
+        self.suites = {name: cases for name, cases in self.suites.items() if name not in elsewhere}
+
+    @staticmethod
+    def is_built(base, name, arch):
+        """Whether a .kunitconfig next to the suite is one for the architecture."""
+        configs = [other for other in base.new_files()
+                   if other.endswith('.kunitconfig') and Path(other).parent == Path(name).parent]
+        return not configs or any(build.is_for(other, arch) for other in configs)
 
     @staticmethod
     def narrow(table, suite, case):

@@ -30,6 +30,11 @@ class Boot(Case):
         self.log.write_bytes(b'one\r\ntwo\r\r\nthree\n')
         self.assertEqual(boot.Boot(self.log).lines(), ['one', 'two', 'three'])
 
+    def test_line_that_was_cut_short_counts_once(self):
+        self.log.write_text('ok 1 a\nok 2 lo\n** replaying previous printk message **\n'
+                            'ok 2 long\n** replaying previous printk message **\nok 3 c\n')
+        self.assertEqual(boot.Boot(self.log).lines(), ['ok 1 a', 'ok 2 long', 'ok 3 c'])
+
     def test_machine_is_what_its_description_says(self):
         command = boot.qemu(self.machine, 'tcg', 'Image', 'initrd', 'more=1')
         self.assertEqual(command[:3], ['qemu-system-x86_64', '-accel', 'tcg'])

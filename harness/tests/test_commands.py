@@ -63,11 +63,10 @@ class Configuration(Case):
         self.fails('the kernel does not take CONFIG_B=y;', kernel.configure)
 
     def test_kunitconfig_of_another_architecture_is_left_out(self):
-        kernel = self.kernel()
-        self.assertTrue(kernel.is_for('drivers/a/tests/.kunitconfig'))
-        self.assertTrue(kernel.is_for('drivers/a/tests/all.kunitconfig'))
-        self.assertTrue(kernel.is_for('drivers/a/tests/x86_64.kunitconfig'))
-        self.assertFalse(kernel.is_for('drivers/a/tests/arm64.kunitconfig'))
+        self.assertTrue(build.is_for('drivers/a/tests/.kunitconfig', 'x86_64'))
+        self.assertTrue(build.is_for('drivers/a/tests/all.kunitconfig', 'x86_64'))
+        self.assertTrue(build.is_for('drivers/a/tests/x86_64.kunitconfig', 'x86_64'))
+        self.assertFalse(build.is_for('drivers/a/tests/arm64.kunitconfig', 'x86_64'))
 
     def test_warning_in_our_code_is_a_failure(self):
         kernel = self.kernel()

@@ -225,6 +225,12 @@ class Sources(Case):
             self.assertTrue(all(expected.suites.values()))
             self.assertIn('dma_coherent', expected.programs)
 
+    def test_suite_for_one_architecture_is_expected_there_only(self):
+        base = project.Base('6.18')
+        self.assertIn('swiotlb_xen', report.Expectation(base, arch='x86_64').suites)
+        self.assertNotIn('swiotlb_xen', report.Expectation(base, arch='arm64').suites)
+        self.assertIn('dma_direct', report.Expectation(base, arch='arm64').suites)
+
     def test_every_expected_splat_has_its_case_and_reason(self):
         suites = {}
         for name in project.base_names():
