@@ -74,16 +74,8 @@ class BenchKernel(build.Kernel):
 
     def text_sizes(self):
         """Bytes of machine code in the kernel image and in each object of it."""
-        names = sorted(name for name in (str(path.relative_to(self.dir))
-                                         for path in self.dir.rglob('*.o'))
-                       if self.compiled(name))
         return parse_sizes(output_of([build.ARCH[self.arch]['cross'] + 'size', '--format=sysv',
-                                      'vmlinux', *names], cwd=self.dir))
-
-    def compiled(self, name):
-        """Whether an object was compiled for the kernel, and not linked from others."""
-        return not name.startswith(('scripts/', 'tools/')) and any(
-            (self.source / name).with_suffix(suffix).exists() for suffix in ('.c', '.S'))
+                                      'vmlinux', 'vmlinux.a'], cwd=self.dir))
 
 
 def fragment(arch):
@@ -97,7 +89,7 @@ def parse_sizes(listing):
     """The code in the output of size --format=sysv, by file."""
     sizes, name = {}, None
     for line in listing.splitlines():
-        start = re.match(r'(\S+)\s+:$', line)
+        start = re.match(r'(\S+)\s+(?:\(ex vmlinux\.a\))?:$', line)
         section = re.match(r'(\.\S+)\s+(\d+)\s+\d+$', line)
         if start:
             name = start[1]
