@@ -129,6 +129,9 @@ class Verdict(Case):
     def test_the_attribute_may_cost(self):
         self.assertTrue(cost.verdict([row(10, 10, attribute=99)])[1])
 
+    def test_nothing_measured_meets_no_bound(self):
+        self.assertFalse(cost.verdict([])[1])
+
     def test_price_of_a_fix_is_named(self):
         fix = row(10, 43, 'unmap')._replace(interface='dma_iova_alloc_link')
         sentence, met = cost.verdict([row(10, 10), fix])
