@@ -65,11 +65,13 @@ class Kernel:
 
     def fragment(self):
         """The configuration on top of allnoconfig."""
-        parts = [KCONFIG / 'common.config', KCONFIG / f'{self.arch}.config']
-        if self.with_series:
-            parts += [ROOT / name for name in self.base.new_files()
-                      if name.endswith('.kunitconfig') and is_for(name, self.arch)]
-        return ''.join(part.read_text() for part in parts)
+        machines = ''.join((KCONFIG / f'{name}.config').read_text() for name in ('common', self.arch))
+        return machines + (self.tests_fragment() if self.with_series else '')
+
+    def tests_fragment(self):
+        """What the KUnit suites of the series say that they need."""
+        return ''.join((ROOT / name).read_text() for name in self.base.new_files()
+                       if name.endswith('.kunitconfig') and is_for(name, self.arch))
 
     def stamp(self):
         """Changes whenever the result of the build may change."""

@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from harness import assemble, bench, build, fetch, packages, readme
+from harness import assemble, bench, build, fetch, packages, readme, report
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main, output_of, relative,
                              run, say)
 
@@ -175,6 +175,13 @@ class Checked(build.Kernel):
         self.log = CACHE / 'log' / f'check-{base.name}-{self.flavour}-{arch}-{compiler}.log'
         self.name += f' {compiler}'
 
+    def fragment(self):
+        """Whatever the series touches is compiled in both kernels, its tests in one."""
+        tests = self.tests_fragment()
+        if not self.with_series:
+            tests = re.sub(r'^CONFIG_\w+_KUNIT_TEST=.*\n', '', tests, flags=re.M)
+        return super().fragment() + tests
+
     def make(self, *arguments):
         command = super().make(*arguments)
         if self.compiler != 'gcc':
@@ -212,7 +219,8 @@ def check_compilers(base, tree):
         after_kernel = Checked(base, arch, True, compiler)
         ours = set(base.new_files())
         objects = [name[:-2] + '.o' for name in changed_files(tree)
-                   if name.endswith('.c') and not name.startswith('tools/')]
+                   if name.endswith('.c') and not name.startswith('tools/')
+                   and report.Expectation.is_built(base, name, arch)]
         known = [name for name in objects if name[:-2] + '.c' not in ours]
         after = after_kernel.compile(objects)
         before = Checked(base, arch, False, compiler).compile(known)
