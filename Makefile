@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export BASE MACHINE SUITE KERNEL SIGNOFF RECORD
+export BASE MACHINE SUITE KERNEL SIGNOFF RECORD SANITIZE
 
 help:
 	@echo 'make run       apply the series to the base kernel, boot it next to the stock one'
@@ -17,6 +17,7 @@ help:
 	@echo 'SUITE=name     one KUnit suite or selftest, or suite.case; wildcards work'
 	@echo 'KERNEL=path    your kernel, a git tree or a tarball, in place of the base'
 	@echo 'SIGNOFF="Name <address>"   sign off the patches that make series writes'
+	@echo 'SANITIZE=1     make test with KASAN, lockdep and kmemleak; slower by far'
 	@echo 'RECORD=1       keep what make bench finds, for the README'
 
 run test series tree refresh check bench:

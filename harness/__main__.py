@@ -35,7 +35,8 @@ def boot_and_read(kernel, machine, expectation):
     append = f'kunit.filter_glob={expectation.pattern}' if expectation.pattern else ''
     if not expectation.suites:
         append = 'kunit.enable=0'
-    done = boot.boot(machine, kernel.image, kernel.initramfs, append, log)
+    timeout = boot.SANITIZED_TIMEOUT if kernel.sanitized else boot.TIMEOUT
+    done = boot.boot(machine, kernel.image, kernel.initramfs, append, log, timeout)
     return report.Report(done, kernel.source, expectation)
 
 

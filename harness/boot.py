@@ -12,6 +12,7 @@ from harness.project import CACHE, Failure, Machine, end_group, main, say
 QEMU = {'x86_64': 'qemu-system-x86_64', 'arm64': 'qemu-system-aarch64'}
 CONSOLE = {'x86_64': 'ttyS0', 'arm64': 'ttyAMA0'}
 TIMEOUT = 300
+SANITIZED_TIMEOUT = 1500
 TRIAL_TIMEOUT = 20
 
 
@@ -103,9 +104,9 @@ def without_replays(lines):
     return kept
 
 
-def boot(machine, kernel, initrd, append, log):
+def boot(machine, kernel, initrd, append, log, timeout=TIMEOUT):
     wrong = start(qemu(machine, accelerator(machine, kernel), kernel, initrd, append),
-                  Path(log), TIMEOUT)
+                  Path(log), timeout)
     return Boot(log, wrong)
 
 

@@ -41,9 +41,12 @@ class Kernel:
         self.source = assemble.patched(base) if with_series else assemble.stock(base)
         # Below the source, kbuild uses relative paths, and ccache can share
         # objects between the stock kernel and the patched one.
-        self.dir = self.source / f'build-{arch}'
-        self.image = self.dir / ARCH[arch]['image']
         self.flavour = 'series' if with_series else 'stock'
+        self.sanitized = bool(os.environ.get('SANITIZE'))
+        if self.sanitized:
+            self.flavour += '-sanitized'
+        self.dir = self.source / f'build-{arch}{"-sanitized" * self.sanitized}'
+        self.image = self.dir / ARCH[arch]['image']
         self.name = f'Linux {assemble.tree_version(self.source)} {self.flavour} {arch}'
         self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
 
@@ -65,7 +68,8 @@ class Kernel:
 
     def fragment(self):
         """The configuration on top of allnoconfig."""
-        machines = ''.join((KCONFIG / f'{name}.config').read_text() for name in ('common', self.arch))
+        names = ['common', self.arch] + ['sanitizers'] * self.sanitized
+        machines = ''.join((KCONFIG / f'{name}.config').read_text() for name in names)
         return machines + (self.tests_fragment() if self.with_series else '')
 
     def tests_fragment(self):

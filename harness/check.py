@@ -180,7 +180,8 @@ class Checked(build.Kernel):
         tests = self.tests_fragment()
         if not self.with_series:
             tests = re.sub(r'^CONFIG_\w+_KUNIT_TEST=.*\n', '', tests, flags=re.M)
-        return super().fragment() + tests
+        drivers = (build.KCONFIG / 'check.config').read_text()
+        return super().fragment() + tests + drivers
 
     def make(self, *arguments):
         command = super().make(*arguments)

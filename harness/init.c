@@ -112,6 +112,29 @@ static void for_each_file(const char *directory, void (*action)(const char *))
 		free(entries);
 }
 
+/*
+ * Have the kernel look for memory that nobody refers to, if it can. It does not
+ * report what is younger than five seconds.
+ */
+static void find_leaks(void)
+{
+	char line[900];
+	FILE *file;
+
+	file = fopen("/sys/kernel/debug/kmemleak", "r+");
+	if (!file)
+		return;
+	sleep(6);
+	fputs("scan\n", file);
+	fflush(file);
+	rewind(file);
+	while (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		say("harness: kmemleak: %s", line);
+	}
+	fclose(file);
+}
+
 int main(void)
 {
 	mkdir("/dev", 0755);
@@ -125,6 +148,7 @@ int main(void)
 
 	for_each_file("/modules", load_module);
 	for_each_file("/tests", run_test);
+	find_leaks();
 
 	say("harness: done");
 	sync();

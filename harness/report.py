@@ -24,8 +24,11 @@ SPLATS = re.compile('|'.join((
     r'\(XEN\) Panic on CPU', r'\(XEN\) .*Dom0 crashed',
 )))
 
-# What dma-debug says when all is well.
-HARMLESS = re.compile(r'DMA-API: (?:preallocated \d+ debug entries|debugging enabled by kernel config)')
+# What dma-debug and kmemleak say when all is well.
+HARMLESS = re.compile(r'DMA-API: (?:preallocated \d+ debug entries|debugging enabled by kernel config|'
+                      r'dma_debug_entry pool grown to)|'
+                      r'kmemleak: (?:Kernel memory leak detector initialized|'
+                      r'Automatic memory scanning thread started)')
 
 EXPECTED_SPLATS = ROOT / 'harness' / 'expected_splats.toml'
 USER_SPACE = 'harness: user space'

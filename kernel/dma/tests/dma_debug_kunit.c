@@ -183,6 +183,27 @@ static void does_not_report_overlap_that_device_reads(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
 }
 
+/* No CPU caches MMIO. Nothing looks at what is there. */
+static void does_not_report_overlap_of_mmio(struct kunit *test)
+{
+	struct dma_debug_ctx *ctx = test->priv;
+	phys_addr_t mmio = page_to_phys(ctx->page);
+	dma_addr_t addr[2];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(addr); i++) {
+		addr[i] = dma_map_phys(ctx->dev, mmio, PAGE_SIZE,
+				       DMA_BIDIRECTIONAL, DMA_ATTR_MMIO);
+		KUNIT_ASSERT_FALSE(test, dma_mapping_error(ctx->dev, addr[i]));
+	}
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+
+	for (i = 0; i < ARRAY_SIZE(addr); i++)
+		dma_unmap_phys(ctx->dev, addr[i], PAGE_SIZE, DMA_BIDIRECTIONAL,
+			       DMA_ATTR_MMIO);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
 /* It matters who is there now, not who was there first. */
 static void plain_mapping_is_remembered_while_it_lives(struct kunit *test)
 {
@@ -474,6 +495,7 @@ static struct kunit_case dma_debug_cases[] = {
 	KUNIT_CASE_PARAM(reports_overlap_of_neighbours_in_cacheline, overlap_gen_params),
 	KUNIT_CASE_PARAM(reports_overlap_of_scatterlists, overlap_gen_params),
 	KUNIT_CASE_PARAM(does_not_report_overlap_that_device_reads, overlap_gen_params),
+	KUNIT_CASE(does_not_report_overlap_of_mmio),
 	KUNIT_CASE(plain_mapping_is_remembered_while_it_lives),
 	KUNIT_CASE(exempt_mapping_is_remembered_while_it_lives),
 	KUNIT_CASE(counts_any_number_of_exempt_mappings),

@@ -1,0 +1,1429 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for DMA mappings of device memory: dma_buf_phys_vec_to_sgt() and
+ * dma_buf_free_sgt().
+ *
+ * An exporter hands out the memory BAR of a real PCI device, QEMU's ivshmem-plain,
+ * and another one, QEMU's edu, imports it the way every importer does. Which
+ * route there is between the two depends on the machine:
+ *
+ *	below one PCIe switch			bus addresses
+ *	through the host bridge, IOMMU		one range of I/O virtual addresses
+ *	through the host bridge, no IOMMU	every range by itself
+ *	none					-EREMOTEIO
+ *
+ * What the device would reach is looked up page by page, in the page table of
+ * the IOMMU if there is one. No data is moved, so that ranges may reach beyond
+ * the BAR: a range of several GiB or 100,000 of them need no such memory.
+ *
+ * Errors are injected without hooks in the code under test. A kprobe at the
+ * entry of each function that can fail lets the Nth call return an error, and
+ * the tests go through every N until nothing fails any more. What allocations
+ * are made and undone is read from the tracepoints of the slab allocator.
+ */
+
+#include <kunit/device.h>
+#include <kunit/dma.h>
+#include <kunit/test.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-buf-mapping.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/error-injection.h>
+#include <linux/iommu.h>
+#include <linux/kprobes.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/pci-p2pdma.h>
+#include <linux/scatterlist.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/tracepoint.h>
+#include <linux/vmstat.h>
+
+#define PROVIDER_BAR	2
+#define MAX_CLIENTS	4
+
+/* Far from the memory of any machine, and aligned to more than any entry. */
+#define FAR_AWAY	(32ULL * SZ_1G)
+
+enum route {
+	ROUTE_BUS,		/* below one switch */
+	ROUTE_IOMMU,		/* host bridge, one I/O virtual address range */
+	ROUTE_IOMMU_FULL,	/* host bridge, no such range is free */
+	ROUTE_DIRECT,		/* host bridge, no IOMMU */
+};
+
+static const struct route_param {
+	const char *desc;
+	enum route route;
+} route_params[] = {
+	{ "below one switch", ROUTE_BUS },
+	{ "host bridge with an IOMMU", ROUTE_IOMMU },
+	{ "host bridge with an IOMMU short of addresses", ROUTE_IOMMU_FULL },
+	{ "host bridge without an IOMMU", ROUTE_DIRECT },
+};
+
+KUNIT_ARRAY_PARAM_DESC(route, route_params, desc);
+
+/* The devices */
+
+static struct pci_dev *provider;
+static struct pci_dev *clients[MAX_CLIENTS];
+
+static const struct pci_device_id mapping_ids[] = {
+	{ PCI_DEVICE(0x1234, 0x11e8) },
+	{ PCI_DEVICE(0x1af4, 0x1110), .driver_data = 1 },
+	{}
+};
+
+static int mapping_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	unsigned int i;
+	int ret;
+
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return ret;
+
+	if (id->driver_data) {
+		ret = pcim_p2pdma_init(pdev);
+		if (!ret && !provider)
+			provider = pdev;
+		return ret;
+	}
+
+	pci_set_master(pdev);
+	for (i = 0; i < MAX_CLIENTS; i++) {
+		if (!clients[i]) {
+			clients[i] = pdev;
+			break;
+		}
+	}
+
+	return dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+}
+
+static void mapping_remove(struct pci_dev *pdev)
+{
+	unsigned int i;
+
+	if (pdev == provider)
+		provider = NULL;
+	for (i = 0; i < MAX_CLIENTS; i++)
+		if (clients[i] == pdev)
+			clients[i] = NULL;
+}
+
+static struct pci_driver mapping_driver = {
+	.name = "dma-buf-mapping-kunit",
+	.id_table = mapping_ids,
+	.probe = mapping_probe,
+	.remove = mapping_remove,
+};
+
+/* The exporter, the importer, and what lies between them */
+
+struct mapping_ctx {
+	struct p2pdma_provider *provider;
+	struct p2pdma_provider elsewhere;	/* with another bus offset */
+	struct device *dev;			/* the importer's */
+	enum route route;
+	struct dma_buf *dmabuf;
+	struct dma_buf_attachment *attach;
+	struct phys_vec *vec;
+	size_t nr;
+	size_t size;
+	struct sg_table *sgt;
+	dma_addr_t iova;			/* of the last mapping */
+	unsigned int max_seg_size;
+	unsigned long seg_boundary;
+	struct task_struct *task;
+	struct task_struct *watched;		/* while it maps */
+	bool override;				/* while it maps */
+	unsigned int allocations;		/* by the last attempt to map */
+	unsigned int printed;			/* likewise */
+	long balance;				/* of kmalloc() and kfree() */
+	unsigned int nr_tracepoints;
+	unsigned int nr_kprobes;
+};
+
+static int mapping_attach(struct dma_buf *dmabuf,
+			  struct dma_buf_attachment *attach)
+{
+	return attach->peer2peer ? 0 : -EOPNOTSUPP;
+}
+
+static struct sg_table *mapping_map(struct dma_buf_attachment *attach,
+				    enum dma_data_direction dir)
+{
+	struct mapping_ctx *ctx = attach->dmabuf->priv;
+
+	return dma_buf_phys_vec_to_sgt(attach, ctx->provider, ctx->vec, ctx->nr,
+				       ctx->size, dir);
+}
+
+static void mapping_release(struct dma_buf *dmabuf)
+{
+}
+
+static const struct dma_buf_ops mapping_ops = {
+	.attach = mapping_attach,
+	.map_dma_buf = mapping_map,
+	.unmap_dma_buf = dma_buf_free_sgt,
+	.release = mapping_release,
+};
+
+static void mapping_invalidated(struct dma_buf_attachment *attach)
+{
+}
+
+static const struct dma_buf_attach_ops importer_ops = {
+	.allow_peer2peer = true,
+	.invalidate_mappings = mapping_invalidated,
+};
+
+/* What the kernel allocates, and prints: not in interrupts, which do so for others */
+
+static bool is_mine(struct task_struct *task)
+{
+	return in_task() && current == task;
+}
+
+static void saw_kmalloc(void *data, unsigned long call_site, const void *ptr,
+			size_t bytes_req, size_t bytes_alloc, gfp_t gfp,
+			int node)
+{
+	struct mapping_ctx *ctx = data;
+
+	if (is_mine(ctx->watched))
+		ctx->allocations++;
+	if (is_mine(ctx->task) && ptr)
+		ctx->balance++;
+}
+
+static void saw_kfree(void *data, unsigned long call_site, const void *ptr)
+{
+	struct mapping_ctx *ctx = data;
+
+	if (is_mine(ctx->task) && ptr)
+		ctx->balance--;
+}
+
+static void saw_cache_alloc(void *data, unsigned long call_site,
+			    const void *ptr, struct kmem_cache *cache,
+			    gfp_t gfp, int node)
+{
+	struct mapping_ctx *ctx = data;
+
+	if (is_mine(ctx->watched))
+		ctx->allocations++;
+}
+
+static void saw_page_alloc(void *data, struct page *page, unsigned int order,
+			   gfp_t gfp, int migratetype)
+{
+	struct mapping_ctx *ctx = data;
+
+	if (is_mine(ctx->watched))
+		ctx->allocations++;
+}
+
+static void saw_console(void *data, const char *text, size_t len)
+{
+	struct mapping_ctx *ctx = data;
+
+	if (is_mine(ctx->watched))
+		ctx->printed++;
+}
+
+static struct probe {
+	const char *name;
+	void *func;
+	struct tracepoint *tp;
+} probes[] = {
+	{ "kmalloc", saw_kmalloc },
+	{ "kfree", saw_kfree },
+	{ "kmem_cache_alloc", saw_cache_alloc },
+	{ "mm_page_alloc", saw_page_alloc },
+	{ "console", saw_console },
+};
+
+static void find_tracepoint(struct tracepoint *tp, void *unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (!strcmp(tp->name, probes[i].name))
+			probes[i].tp = tp;
+}
+
+static void unregister_tracepoints(void *data)
+{
+	struct mapping_ctx *ctx = data;
+
+	while (ctx->nr_tracepoints--)
+		tracepoint_probe_unregister(probes[ctx->nr_tracepoints].tp,
+					    probes[ctx->nr_tracepoints].func,
+					    ctx);
+	tracepoint_synchronize_unregister();
+}
+
+static void register_tracepoints(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct probe *probe;
+
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   unregister_tracepoints,
+							   ctx));
+
+	for (; ctx->nr_tracepoints < ARRAY_SIZE(probes); ctx->nr_tracepoints++) {
+		probe = &probes[ctx->nr_tracepoints];
+		KUNIT_ASSERT_EQ(test, 0,
+				tracepoint_probe_register(probe->tp, probe->func,
+							  ctx));
+	}
+}
+
+/*
+ * Functions that return what the test says. A module cannot do that, since
+ * override_function_with_return() is not exported.
+ */
+
+#define CAN_OVERRIDE	(IS_ENABLED(CONFIG_FUNCTION_ERROR_INJECTION) && \
+			 IS_BUILTIN(CONFIG_DMA_BUF_MAPPING_KUNIT_TEST))
+
+static struct {
+	struct task_struct *task;	/* while calls are overridden */
+	unsigned int nth;		/* the call that fails */
+	unsigned int calls;
+} failure;
+
+#if CAN_OVERRIDE
+static int override(struct pt_regs *regs, unsigned long value)
+{
+	regs_set_return_value(regs, value);
+	override_function_with_return(regs);
+	return 1;
+}
+#else
+static int override(struct pt_regs *regs, unsigned long value)
+{
+	return 0;
+}
+#endif
+
+/* A kprobe is an interrupt of its own: only a softirq can be told from the task. */
+static bool is_overridden(void)
+{
+	return current == failure.task && !in_serving_softirq();
+}
+
+static int fail_nth(struct pt_regs *regs, unsigned long value)
+{
+	if (!is_overridden() || ++failure.calls != failure.nth)
+		return 0;
+
+	return override(regs, value);
+}
+
+static int fail_with_error(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	return fail_nth(regs, -ENOSPC);
+}
+
+static int fail_with_true(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	return fail_nth(regs, true);
+}
+
+static int fail_mapping(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	return fail_nth(regs, DMA_MAPPING_ERROR);
+}
+
+static int answer_false(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	return is_overridden() ? override(regs, false) : 0;
+}
+
+static int answer_host_bridge(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	if (!is_overridden())
+		return 0;
+
+	return override(regs, PCI_P2PDMA_MAP_THRU_HOST_BRIDGE);
+}
+
+/* With this the kprobe is not optimised to a jump, which cannot override. */
+static void nothing_more(struct kprobe *kprobe, struct pt_regs *regs,
+			 unsigned long flags)
+{
+}
+
+static struct kprobe fallible[] = {
+	{ .symbol_name = "should_failslab", .pre_handler = fail_with_error },
+	{ .symbol_name = "should_fail_alloc_page", .pre_handler = fail_with_true },
+	{ .symbol_name = "dma_iova_link", .pre_handler = fail_with_error },
+	{ .symbol_name = "dma_iova_sync", .pre_handler = fail_with_error },
+	{ .symbol_name = "dma_map_phys", .pre_handler = fail_mapping },
+};
+
+static struct kprobe no_free_range = {
+	.symbol_name = "dma_iova_try_alloc", .pre_handler = answer_false,
+};
+
+static struct kprobe through_host_bridge = {
+	.symbol_name = "pci_p2pdma_map_type", .pre_handler = answer_host_bridge,
+};
+
+static void remove_kprobe(void *kprobe)
+{
+	unregister_kprobe(kprobe);
+}
+
+static void add_kprobe(struct kunit *test, struct kprobe *kprobe)
+{
+	/* The same one is used by several tests: start from its description. */
+	*kprobe = (struct kprobe) {
+		.symbol_name = kprobe->symbol_name,
+		.pre_handler = kprobe->pre_handler,
+		.post_handler = nothing_more,
+	};
+	KUNIT_ASSERT_EQ_MSG(test, 0, register_kprobe(kprobe), "%s",
+			    kprobe->symbol_name);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, remove_kprobe, kprobe));
+}
+
+static void need_override(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	if (!CAN_OVERRIDE)
+		kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, and to be built in");
+
+	ctx->override = true;
+}
+
+/* Routes */
+
+static struct pci_dev *switch_above(struct pci_dev *pdev)
+{
+	while ((pdev = pci_upstream_bridge(pdev)))
+		if (pci_is_pcie(pdev) &&
+		    pci_pcie_type(pdev) == PCI_EXP_TYPE_UPSTREAM)
+			break;
+
+	return pdev;
+}
+
+static bool below_one_switch(struct pci_dev *pdev)
+{
+	return switch_above(pdev) && switch_above(pdev) == switch_above(provider);
+}
+
+static bool behind_iommu(struct device *dev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	return domain && domain->type != IOMMU_DOMAIN_IDENTITY;
+}
+
+static phys_addr_t bar_start(void)
+{
+	return pci_resource_start(provider, PROVIDER_BAR);
+}
+
+static void use_client(struct kunit *test, struct pci_dev *pdev)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	ctx->dev = &pdev->dev;
+	ctx->max_seg_size = dma_get_max_seg_size(ctx->dev);
+	ctx->seg_boundary = dma_get_seg_boundary(ctx->dev);
+	dma_set_max_seg_size(ctx->dev, UINT_MAX);
+
+	ctx->attach = dma_buf_dynamic_attach(ctx->dmabuf, ctx->dev,
+					     &importer_ops, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->attach);
+}
+
+static void use_any_client(struct kunit *test)
+{
+	if (!clients[0])
+		kunit_skip(test, "no PCI device to import with");
+
+	use_client(test, clients[0]);
+}
+
+/* A device to which the route is the one asked for, or skip the test. */
+static void use_route(struct kunit *test, enum route route)
+{
+	bool wants_iommu = route == ROUTE_IOMMU || route == ROUTE_IOMMU_FULL;
+	struct mapping_ctx *ctx = test->priv;
+	struct pci_dev *pdev = NULL, *candidate;
+	unsigned int i;
+
+	ctx->route = route;
+	for (i = 0; i < MAX_CLIENTS && clients[i]; i++) {
+		candidate = clients[i];
+		if (route == ROUTE_BUS ? below_one_switch(candidate) :
+		    !below_one_switch(candidate) &&
+		    behind_iommu(&candidate->dev) == wants_iommu) {
+			pdev = candidate;
+			break;
+		}
+	}
+	if (!pdev)
+		kunit_skip(test, "no PCI device with such a route to the memory");
+
+	if (pci_p2pdma_distance(provider, &pdev->dev, false) < 0) {
+		if (!wants_iommu)
+			kunit_skip(test, "the host bridge routes between no ports");
+		/* The IOMMU is the real one, only the answer is not. */
+		need_override(test);
+		add_kprobe(test, &through_host_bridge);
+	}
+	if (route == ROUTE_IOMMU_FULL) {
+		need_override(test);
+		add_kprobe(test, &no_free_range);
+	}
+
+	use_client(test, pdev);
+}
+
+/* Ranges */
+
+static void use_ranges(struct kunit *test, size_t nr)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	ctx->vec = kvcalloc(nr, sizeof(*ctx->vec), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->vec);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   (kunit_action_t *)kvfree,
+							   ctx->vec));
+	ctx->nr = nr;
+}
+
+static void add_up(struct mapping_ctx *ctx)
+{
+	size_t i;
+
+	ctx->size = 0;
+	for (i = 0; i < ctx->nr; i++)
+		ctx->size += ctx->vec[i].len;
+}
+
+/* Of one to three pages, neither adjacent nor in the order of their addresses. */
+static void scatter_ranges(struct kunit *test, size_t nr)
+{
+	struct mapping_ctx *ctx = test->priv;
+	size_t i;
+
+	use_ranges(test, nr);
+	for (i = 0; i < nr; i++) {
+		ctx->vec[i].paddr = bar_start() + ((i ^ 1) * 4 + 1) * PAGE_SIZE;
+		ctx->vec[i].len = (1 + i % 3) * PAGE_SIZE;
+	}
+	add_up(ctx);
+}
+
+static void one_range(struct kunit *test, phys_addr_t paddr, size_t len)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	use_ranges(test, 1);
+	ctx->vec[0].paddr = paddr;
+	ctx->vec[0].len = len;
+	ctx->size = len;
+}
+
+/* Mapping */
+
+static int map(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct sg_table *sgt;
+
+	dma_resv_lock(ctx->dmabuf->resv, NULL);
+	ctx->allocations = 0;
+	ctx->printed = 0;
+	ctx->watched = current;
+	failure.task = ctx->override ? current : NULL;
+	sgt = dma_buf_map_attachment(ctx->attach, DMA_BIDIRECTIONAL);
+	failure.task = NULL;
+	ctx->watched = NULL;
+	dma_resv_unlock(ctx->dmabuf->resv);
+	if (IS_ERR(sgt))
+		return PTR_ERR(sgt);
+
+	ctx->sgt = sgt;
+	ctx->iova = sg_dma_address(sgt->sgl);
+	return 0;
+}
+
+static void unmap(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	dma_resv_lock(ctx->dmabuf->resv, NULL);
+	dma_buf_unmap_attachment(ctx->attach, ctx->sgt, DMA_BIDIRECTIONAL);
+	dma_resv_unlock(ctx->dmabuf->resv);
+	ctx->sgt = NULL;
+}
+
+/* What the device reaches at an address. */
+static phys_addr_t reached(struct mapping_ctx *ctx, dma_addr_t addr)
+{
+	if (ctx->route == ROUTE_BUS)
+		return addr - ctx->provider->bus_offset;
+	if (ctx->route == ROUTE_DIRECT)
+		return addr;
+
+	return iommu_iova_to_phys(iommu_get_domain_for_dev(ctx->dev), addr);
+}
+
+/* Page by page, unless that were too many to look at. */
+static size_t step(struct mapping_ctx *ctx)
+{
+	return ctx->size < SZ_1G ? PAGE_SIZE : SZ_4M;
+}
+
+/* Whether the IOMMU translates any of what was mapped last. */
+static bool still_translated(struct mapping_ctx *ctx)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(ctx->dev);
+	size_t offset;
+
+	if (ctx->route != ROUTE_IOMMU)
+		return false;
+
+	for (offset = 0; offset < ctx->size; offset += step(ctx))
+		if (iommu_iova_to_phys(domain, ctx->iova + offset))
+			return true;
+
+	return false;
+}
+
+/* The device must reach the ranges page by page, in order, and nothing else. */
+static void expect_ranges_reached(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	size_t total = 0, wrong = 0, misaligned = 0, range = 0, offset = 0;
+	dma_addr_t next = ctx->iova;
+	struct scatterlist *sg;
+	int i, gaps = 0;
+
+	for_each_sgtable_dma_sg(ctx->sgt, sg, i) {
+		dma_addr_t addr = sg_dma_address(sg);
+		size_t len = sg_dma_len(sg);
+
+		misaligned += !len || !PAGE_ALIGNED(addr) || !PAGE_ALIGNED(len);
+		gaps += addr != next;
+		next = addr + len;
+		total += len;
+
+		while (len && range < ctx->nr) {
+			size_t part = min3(len, step(ctx),
+					   ctx->vec[range].len - offset);
+
+			wrong += reached(ctx, addr) !=
+				 ctx->vec[range].paddr + offset;
+			addr += part;
+			len -= part;
+			offset += part;
+			if (offset == ctx->vec[range].len) {
+				offset = 0;
+				range++;
+			}
+		}
+	}
+
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "pages are not what was named");
+	KUNIT_EXPECT_EQ(test, misaligned, 0);
+	KUNIT_EXPECT_EQ(test, total, ctx->size);
+	KUNIT_EXPECT_EQ(test, range, ctx->nr);
+	if (ctx->route == ROUTE_IOMMU)
+		KUNIT_EXPECT_EQ_MSG(test, gaps, 0, "more than one range of addresses");
+}
+
+static void expect_no_cpu_side(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct scatterlist *sg;
+	size_t pages = 0;
+	int i;
+
+	KUNIT_EXPECT_EQ(test, ctx->sgt->orig_nents, 0);
+	for_each_sgtable_dma_sg(ctx->sgt, sg, i)
+		pages += !!sg_page(sg);
+	KUNIT_EXPECT_EQ_MSG(test, pages, 0, "entries have a page");
+}
+
+/*
+ * What is in use when nothing is mapped. The first mapping of its size leaves
+ * something in caches, and makes the IOMMU code go to larger addresses for good
+ * if there are too few small ones, so that is had out first.
+ */
+static struct kunit_dma_usage usage(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	if (!map(test))
+		unmap(test);
+
+	return kunit_dma_usage(ctx->dev);
+}
+
+/* Map, look, unmap, and expect that nothing is left. */
+static void map_and_expect(struct kunit *test, unsigned int entries)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before = usage(test);
+
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->sgt->nents, entries);
+	expect_ranges_reached(test);
+	expect_no_cpu_side(test);
+	unmap(test);
+
+	KUNIT_EXPECT_FALSE(test, still_translated(ctx));
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+static const struct number_param {
+	const char *desc;
+	enum route route;
+	size_t nr;
+} number_params[] = {
+	{ "below one switch, 1", ROUTE_BUS, 1 },
+	{ "below one switch, 2", ROUTE_BUS, 2 },
+	{ "below one switch, 3", ROUTE_BUS, 3 },
+	{ "below one switch, 1000", ROUTE_BUS, 1000 },
+	{ "below one switch, 100000", ROUTE_BUS, 100000 },
+	{ "host bridge with an IOMMU, 1", ROUTE_IOMMU, 1 },
+	{ "host bridge with an IOMMU, 2", ROUTE_IOMMU, 2 },
+	{ "host bridge with an IOMMU, 3", ROUTE_IOMMU, 3 },
+	{ "host bridge with an IOMMU, 1000", ROUTE_IOMMU, 1000 },
+	{ "host bridge with an IOMMU, 100000", ROUTE_IOMMU, 100000 },
+	{ "IOMMU short of addresses, 1", ROUTE_IOMMU_FULL, 1 },
+	{ "IOMMU short of addresses, 2", ROUTE_IOMMU_FULL, 2 },
+	{ "IOMMU short of addresses, 3", ROUTE_IOMMU_FULL, 3 },
+	{ "IOMMU short of addresses, 1000", ROUTE_IOMMU_FULL, 1000 },
+	{ "host bridge without an IOMMU, 1", ROUTE_DIRECT, 1 },
+	{ "host bridge without an IOMMU, 2", ROUTE_DIRECT, 2 },
+	{ "host bridge without an IOMMU, 3", ROUTE_DIRECT, 3 },
+	{ "host bridge without an IOMMU, 1000", ROUTE_DIRECT, 1000 },
+	{ "host bridge without an IOMMU, 100000", ROUTE_DIRECT, 100000 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(number, number_params, desc);
+
+static void device_reaches_every_range_in_order(struct kunit *test)
+{
+	const struct number_param *param = test->param_value;
+
+	use_route(test, param->route);
+	scatter_ranges(test, param->nr);
+	map_and_expect(test, param->route == ROUTE_IOMMU ? 1 : param->nr);
+}
+
+static void bus_address_is_not_translated(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct iommu_domain *domain;
+
+	use_route(test, ROUTE_BUS);
+	domain = iommu_get_domain_for_dev(ctx->dev);
+	if (!domain)
+		kunit_skip(test, "no IOMMU above the switch");
+
+	one_range(test, bar_start(), SZ_1M);
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->iova, pci_bus_address(provider, PROVIDER_BAR));
+	KUNIT_EXPECT_EQ(test, 0, iommu_iova_to_phys(domain, ctx->iova));
+	unmap(test);
+}
+
+static void bus_address_has_offset_of_provider(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	use_route(test, ROUTE_BUS);
+	ctx->elsewhere = *ctx->provider;
+	ctx->elsewhere.bus_offset += SZ_1G + SZ_1M;
+	ctx->provider = &ctx->elsewhere;
+
+	scatter_ranges(test, 3);
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->iova, ctx->vec[0].paddr +
+			ctx->elsewhere.bus_offset);
+	expect_ranges_reached(test);
+	unmap(test);
+}
+
+/* Limits of the importer */
+
+#define LARGE	(5ULL * SZ_1G)
+
+static const struct limit_param {
+	const char *desc;
+	phys_addr_t paddr;
+	size_t len;
+	unsigned int max_seg_size;
+	unsigned long seg_boundary;
+	unsigned int entries;
+} limit_params[] = {
+	{ "a page less than 2 GiB", FAR_AWAY, SZ_2G - SZ_4K, UINT_MAX, U32_MAX, 1 },
+	{ "2 GiB", FAR_AWAY, SZ_2G, UINT_MAX, U32_MAX, 1 },
+	{ "a page more than 2 GiB", FAR_AWAY, SZ_2G + SZ_4K, UINT_MAX, U32_MAX, 2 },
+	{ "a page less than 4 GiB", FAR_AWAY, SZ_4G - SZ_4K, UINT_MAX, U32_MAX, 2 },
+	{ "4 GiB", FAR_AWAY, SZ_4G, UINT_MAX, U32_MAX, 2 },
+	{ "a page more than 4 GiB", FAR_AWAY, SZ_4G + SZ_4K, UINT_MAX, U32_MAX, 3 },
+	{ "5 GiB", FAR_AWAY, LARGE, UINT_MAX, ULONG_MAX, 3 },
+	{ "5 GiB, boundary of 1 GiB", FAR_AWAY, LARGE, UINT_MAX, SZ_1G - 1, 5 },
+	{ "64 KiB at most, a page less", FAR_AWAY, SZ_64K - SZ_4K, SZ_64K, U32_MAX, 1 },
+	{ "64 KiB at most, all of it", FAR_AWAY, SZ_64K, SZ_64K, U32_MAX, 1 },
+	{ "64 KiB at most, a page more", FAR_AWAY, SZ_64K + SZ_4K, SZ_64K, U32_MAX, 2 },
+	{ "a byte less than 64 KiB at most", FAR_AWAY, SZ_64K, SZ_64K - 1, U32_MAX, 2 },
+	{ "a page at most", FAR_AWAY, SZ_64K, SZ_4K, U32_MAX, SZ_64K / SZ_4K },
+	{ "boundary of a page", FAR_AWAY, SZ_64K, UINT_MAX, SZ_4K - 1, SZ_64K / SZ_4K },
+	{ "boundary of 1 MiB", FAR_AWAY, SZ_2M, UINT_MAX, SZ_1M - 1, 2 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(limit, limit_params, desc);
+
+static void expect_limits_kept(struct kunit *test, const struct limit_param *param)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+	struct scatterlist *sg;
+	size_t wrong = 0;
+	int i;
+
+	if (PAGE_SIZE != SZ_4K)
+		kunit_skip(test, "the limits are for pages of 4 KiB");
+
+	dma_set_max_seg_size(ctx->dev, param->max_seg_size);
+	dma_set_seg_boundary(ctx->dev, param->seg_boundary);
+	before = usage(test);
+
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	for_each_sgtable_dma_sg(ctx->sgt, sg, i) {
+		u64 last = sg_dma_address(sg) + sg_dma_len(sg) - 1;
+
+		wrong += sg_dma_len(sg) > param->max_seg_size ||
+			 (sg_dma_address(sg) | param->seg_boundary) !=
+			 (last | param->seg_boundary);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "entries are more than the importer takes");
+	KUNIT_EXPECT_EQ(test, ctx->sgt->nents, param->entries);
+	expect_ranges_reached(test);
+	unmap(test);
+
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+static void splits_for_importer_below_switch(struct kunit *test)
+{
+	const struct limit_param *param = test->param_value;
+
+	use_route(test, ROUTE_BUS);
+	one_range(test, param->paddr, param->len);
+	expect_limits_kept(test, param);
+}
+
+static void splits_for_importer_behind_iommu(struct kunit *test)
+{
+	const struct limit_param *param = test->param_value;
+
+	use_route(test, ROUTE_IOMMU);
+	one_range(test, param->paddr, param->len);
+	expect_limits_kept(test, param);
+}
+
+static void splits_for_importer_behind_full_iommu(struct kunit *test)
+{
+	const struct limit_param *param = test->param_value;
+
+	use_route(test, ROUTE_IOMMU_FULL);
+	one_range(test, param->paddr, param->len);
+	expect_limits_kept(test, param);
+}
+
+static void splits_for_importer_without_iommu(struct kunit *test)
+{
+	const struct limit_param *param = test->param_value;
+
+	use_route(test, ROUTE_DIRECT);
+	one_range(test, param->paddr, param->len);
+	expect_limits_kept(test, param);
+}
+
+/* A range that starts in the middle of an entry is cut where the entry ends. */
+static void splits_at_boundary_inside_range(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct limit_param limit = {
+		.max_seg_size = UINT_MAX,
+		.seg_boundary = SZ_1M - 1,
+		.entries = 2,
+	};
+
+	use_route(test, param->route);
+	one_range(test, FAR_AWAY + SZ_1M - SZ_64K, SZ_128K);
+	/* The IOMMU puts it where there is no boundary inside. */
+	if (param->route == ROUTE_IOMMU)
+		limit.entries = 1;
+	expect_limits_kept(test, &limit);
+}
+
+static void splits_each_of_several_large_ranges(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	unsigned int i;
+
+	use_route(test, param->route);
+	use_ranges(test, 3);
+	for (i = 0; i < ctx->nr; i++) {
+		ctx->vec[i].paddr = FAR_AWAY + i * SZ_8G;
+		ctx->vec[i].len = SZ_4G + SZ_4M;
+	}
+	add_up(ctx);
+	/* 12 GiB and 12 MiB in one piece, or three times 2, 2 and a rest. */
+	map_and_expect(test, param->route == ROUTE_IOMMU ? 7 : 9);
+}
+
+static void refuses_importer_with_entries_below_page(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	use_any_client(test);
+	one_range(test, bar_start(), PAGE_SIZE);
+
+	dma_set_max_seg_size(ctx->dev, PAGE_SIZE - 1);
+	KUNIT_EXPECT_EQ(test, -EINVAL, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->allocations, 0);
+
+	dma_set_max_seg_size(ctx->dev, UINT_MAX);
+	dma_set_seg_boundary(ctx->dev, PAGE_SIZE / 2 - 1);
+	KUNIT_EXPECT_EQ(test, -EINVAL, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->allocations, 0);
+}
+
+/* Bad input */
+
+#define TOP	(~0ULL & PAGE_MASK)
+
+static const struct invalid_param {
+	const char *desc;
+	struct phys_vec vec[3];
+	size_t nr;
+	size_t size;
+} invalid_params[] = {
+	{ "no ranges", {}, 0, 0 },
+	{ "no ranges, but a size", {}, 0, PAGE_SIZE },
+	{ "an empty range", { { FAR_AWAY, 0 } }, 1, 0 },
+	{ "an empty range, but a size", { { FAR_AWAY, 0 } }, 1, PAGE_SIZE },
+	{ "an empty range behind another",
+	  { { FAR_AWAY, PAGE_SIZE }, { FAR_AWAY, 0 } }, 2, PAGE_SIZE },
+	{ "an empty range between others",
+	  { { FAR_AWAY, PAGE_SIZE }, { FAR_AWAY, 0 }, { FAR_AWAY, PAGE_SIZE } },
+	  3, 2 * PAGE_SIZE },
+	{ "an address off by a byte", { { FAR_AWAY + 1, PAGE_SIZE } }, 1, PAGE_SIZE },
+	{ "an address a byte too low", { { FAR_AWAY - 1, PAGE_SIZE } }, 1, PAGE_SIZE },
+	{ "an address off by half a page",
+	  { { FAR_AWAY + PAGE_SIZE / 2, PAGE_SIZE } }, 1, PAGE_SIZE },
+	{ "a second address off by a byte",
+	  { { FAR_AWAY, PAGE_SIZE }, { FAR_AWAY + PAGE_SIZE + 1, PAGE_SIZE } },
+	  2, 2 * PAGE_SIZE },
+	{ "a byte less than a page", { { FAR_AWAY, PAGE_SIZE - 1 } }, 1, PAGE_SIZE - 1 },
+	{ "a byte more than a page", { { FAR_AWAY, PAGE_SIZE + 1 } }, 1, PAGE_SIZE + 1 },
+	{ "a byte in a second range",
+	  { { FAR_AWAY, PAGE_SIZE }, { FAR_AWAY + PAGE_SIZE, 1 } }, 2, PAGE_SIZE + 1 },
+	{ "an end at the last address", { { TOP, PAGE_SIZE } }, 1, PAGE_SIZE },
+	{ "an end behind the last address", { { TOP, 2 * PAGE_SIZE } }, 1, 2 * PAGE_SIZE },
+	{ "a second range behind the last address",
+	  { { FAR_AWAY, PAGE_SIZE }, { TOP, 2 * PAGE_SIZE } }, 2, 3 * PAGE_SIZE },
+	{ "a byte less than the ranges", { { FAR_AWAY, PAGE_SIZE } }, 1, PAGE_SIZE - 1 },
+	{ "a byte more than the ranges", { { FAR_AWAY, PAGE_SIZE } }, 1, PAGE_SIZE + 1 },
+	{ "a page less than the ranges",
+	  { { FAR_AWAY, PAGE_SIZE }, { FAR_AWAY, PAGE_SIZE } }, 2, PAGE_SIZE },
+	{ "a page more than the ranges", { { FAR_AWAY, PAGE_SIZE } }, 1, 2 * PAGE_SIZE },
+	{ "a size of 0", { { FAR_AWAY, PAGE_SIZE } }, 1, 0 },
+	{ "lengths that add up to 2^64",
+	  { { 0, 1ULL << 63 }, { 0, 1ULL << 63 } }, 2, 0 },
+	{ "lengths that add up to more than 2^64",
+	  { { 0, 1ULL << 63 }, { 0, 1ULL << 63 }, { 0, PAGE_SIZE } }, 3, PAGE_SIZE },
+	{ "lengths that add up to 2^63",
+	  { { 0, 1ULL << 62 }, { 0, 1ULL << 62 } }, 2, 1ULL << 63 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(invalid, invalid_params, desc);
+
+static void refuses_invalid_ranges(struct kunit *test)
+{
+	const struct invalid_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+
+	use_any_client(test);
+	use_ranges(test, ARRAY_SIZE(param->vec));
+	memcpy(ctx->vec, param->vec, sizeof(param->vec));
+	ctx->nr = param->nr;
+	ctx->size = param->size;
+	before = kunit_dma_usage(ctx->dev);
+
+	KUNIT_EXPECT_EQ(test, -EINVAL, map(test));
+	KUNIT_EXPECT_EQ_MSG(test, ctx->allocations, 0, "memory was allocated");
+	KUNIT_EXPECT_EQ_MSG(test, ctx->printed, 0, "something was printed");
+
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+static void refuses_bar_without_provider(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	use_any_client(test);
+	scatter_ranges(test, 3);
+	ctx->provider = pcim_p2pdma_provider(provider, PCI_STD_NUM_BARS);
+	KUNIT_ASSERT_NULL(test, ctx->provider);
+
+	KUNIT_EXPECT_EQ(test, -EINVAL, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->allocations, 0);
+	KUNIT_EXPECT_EQ(test, ctx->printed, 0);
+}
+
+/* More entries than can be counted, out of one range that is valid. */
+static void refuses_more_entries_than_can_be_counted(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+
+	use_route(test, param->route);
+	dma_set_max_seg_size(ctx->dev, PAGE_SIZE);
+	one_range(test, 0, (INT_MAX + 1ULL) * PAGE_SIZE);
+	before = usage(test);
+
+	KUNIT_EXPECT_EQ(test, -EINVAL, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->printed, 0);
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+/* No way there */
+
+static void refuses_device_without_route(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+	unsigned int i;
+
+	for (i = 0; i < MAX_CLIENTS && clients[i]; i++)
+		if (pci_p2pdma_distance(provider, &clients[i]->dev, false) < 0)
+			break;
+	if (i == MAX_CLIENTS || !clients[i])
+		kunit_skip(test, "every device reaches the memory");
+
+	use_client(test, clients[i]);
+	scatter_ranges(test, 3);
+	before = kunit_dma_usage(ctx->dev);
+
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, map(test));
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->allocations, 0);
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+static void refuses_device_that_is_not_pci(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct dma_buf_attachment *attach;
+	struct device *dev;
+
+	dev = kunit_device_register(test, "dma_buf_mapping");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64)));
+	ctx->attach = dma_buf_dynamic_attach(ctx->dmabuf, dev, &importer_ops, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->attach);
+
+	scatter_ranges(test, 3);
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->allocations, 0);
+
+	/* The device goes before the dma-buf does. */
+	attach = ctx->attach;
+	ctx->attach = NULL;
+	dma_buf_detach(ctx->dmabuf, attach);
+}
+
+static void refuses_bus_address_out_of_dma_mask(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	unsigned int bits;
+
+	use_route(test, ROUTE_BUS);
+	one_range(test, bar_start(), SZ_64K);
+	bits = fls64(bar_start() + SZ_64K - 1);
+
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev, DMA_BIT_MASK(bits - 1)));
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, map(test));
+
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev, DMA_BIT_MASK(bits)));
+	map_and_expect(test, 1);
+
+	/* Half of it is within reach, which is not enough. */
+	one_range(test, DMA_BIT_MASK(bits) + 1 - SZ_64K, SZ_128K);
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, map(test));
+}
+
+static void refuses_memory_out_of_dma_mask_quietly(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+	unsigned int bits;
+
+	use_route(test, ROUTE_DIRECT);
+	scatter_ranges(test, 3);
+	bits = fls64(bar_start() + SZ_64K);
+	before = usage(test);
+
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev, DMA_BIT_MASK(bits - 1)));
+	KUNIT_EXPECT_EQ(test, -ENOMEM, map(test));
+	KUNIT_EXPECT_EQ_MSG(test, ctx->printed, 0, "the refusal is reported");
+
+	/* The last one alone is out of reach. */
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev, DMA_BIT_MASK(bits)));
+	ctx->vec[2].paddr = DMA_BIT_MASK(bits) + 1;
+	KUNIT_EXPECT_EQ(test, -ENOMEM, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->printed, 0);
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+/* Errors */
+
+static void fail_one_call(struct kunit *test, unsigned int nth)
+{
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before = kunit_dma_usage(ctx->dev);
+	long balance = ctx->balance;
+	bool failed;
+	int ret;
+
+	failure.calls = 0;
+	failure.nth = nth;
+	ret = map(test);
+	failed = failure.calls >= nth;
+	failure.nth = 0;
+
+	if (!ret) {
+		/* What failed was not needed, the allocator went another way. */
+		expect_ranges_reached(test);
+		unmap(test);
+	}
+	KUNIT_EXPECT_TRUE_MSG(test, !ret || failed, "error %d out of nothing", ret);
+	KUNIT_EXPECT_TRUE_MSG(test, !ret || ret == -ENOMEM || ret == -ENOSPC,
+			      "failure %u gives error %d", nth, ret);
+	KUNIT_EXPECT_EQ_MSG(test, ctx->balance, balance,
+			    "memory is lost by failure %u", nth);
+	KUNIT_EXPECT_FALSE_MSG(test, still_translated(ctx),
+			       "translated after failure %u", nth);
+	KUNIT_EXPECT_EQ_MSG(test, ctx->printed, 0, "failure %u is reported", nth);
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+/*
+ * Four MiB altogether, aligned to no more than pages: the page tables hold
+ * nothing else, so that they come and go with each mapping.
+ */
+static void use_ranges_with_own_page_tables(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	use_ranges(test, 3);
+	ctx->vec[0] = (struct phys_vec) { FAR_AWAY + SZ_4K, SZ_1M + SZ_4K };
+	ctx->vec[1] = (struct phys_vec) { FAR_AWAY + SZ_64M + SZ_8K, SZ_2M };
+	ctx->vec[2] = (struct phys_vec) { FAR_AWAY + SZ_8M + SZ_4K, SZ_1M - SZ_4K };
+	add_up(ctx);
+}
+
+static const struct failure_param {
+	const char *desc;
+	enum route route;
+	unsigned int failures;	/* at least this many calls can fail */
+} failure_params[] = {
+	/* the mapping and its list */
+	{ "below one switch", ROUTE_BUS, 2 },
+	/* also the range, three links, two page tables, one sync */
+	{ "host bridge with an IOMMU", ROUTE_IOMMU, 9 },
+	/* every range is mapped, which needs addresses and page tables */
+	{ "host bridge with an IOMMU short of addresses", ROUTE_IOMMU_FULL, 8 },
+	{ "host bridge without an IOMMU", ROUTE_DIRECT, 5 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(failure, failure_params, desc);
+
+static void any_failure_leaves_nothing_behind(struct kunit *test)
+{
+	const struct failure_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	unsigned int i, nth = 0;
+
+	use_route(test, param->route);
+	need_override(test);
+	for (i = 0; i < ARRAY_SIZE(fallible); i++)
+		add_kprobe(test, &fallible[i]);
+	use_ranges_with_own_page_tables(test);
+
+	/* What the first one leaves in caches must not look like a leak. */
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	unmap(test);
+
+	do {
+		fail_one_call(test, ++nth);
+		if (ctx->sgt || nth > 1000)
+			break;
+	} while (failure.calls >= nth);
+
+	KUNIT_EXPECT_GT(test, nth, param->failures);
+	map_and_expect(test, param->route == ROUTE_IOMMU ? 1 : ctx->nr);
+}
+
+/* With entries on several pages, and failures in the middle of a split range. */
+static void any_failure_of_long_list_leaves_nothing_behind(struct kunit *test)
+{
+	const struct failure_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	unsigned int i, nth = 0;
+
+	use_route(test, param->route);
+	need_override(test);
+	for (i = 0; i < ARRAY_SIZE(fallible); i++)
+		add_kprobe(test, &fallible[i]);
+	use_ranges_with_own_page_tables(test);
+	dma_set_max_seg_size(ctx->dev, SZ_8K);
+
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	unmap(test);
+
+	do {
+		fail_one_call(test, ++nth);
+		if (ctx->sgt || nth > 10000)
+			break;
+	} while (failure.calls >= nth);
+
+	KUNIT_EXPECT_GT(test, nth, param->failures);
+}
+
+/* Nothing accumulates */
+
+static void repeated_mappings_leak_nothing(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	const int rounds = 300;
+	unsigned long before;
+	long balance, lost;
+	int i;
+
+	use_route(test, param->route);
+	scatter_ranges(test, 200);
+	/*
+	 * Entries of a page make a list of three pages. Of those, a leak takes
+	 * more than the CPUs keep for themselves.
+	 */
+	dma_set_max_seg_size(ctx->dev, PAGE_SIZE);
+
+	/* As many again, before, fill the caches and tables of the IOMMU. */
+	for (i = 0; i < rounds; i++) {
+		KUNIT_ASSERT_EQ(test, 0, map(test));
+		unmap(test);
+	}
+
+	balance = ctx->balance;
+	before = global_zone_page_state(NR_FREE_PAGES);
+	for (i = 0; i < rounds; i++) {
+		KUNIT_ASSERT_EQ(test, 0, map(test));
+		unmap(test);
+	}
+	lost = before - global_zone_page_state(NR_FREE_PAGES);
+
+	KUNIT_EXPECT_EQ_MSG(test, ctx->balance, balance, "objects are lost");
+	KUNIT_EXPECT_LT_MSG(test, lost, rounds, "pages are lost");
+}
+
+static const enum dma_data_direction directions[] = {
+	DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DMA_FROM_DEVICE,
+};
+
+static void maps_in_every_direction(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+	unsigned int i;
+
+	use_route(test, param->route);
+	scatter_ranges(test, 3);
+	before = usage(test);
+
+	for (i = 0; i < ARRAY_SIZE(directions); i++) {
+		dma_resv_lock(ctx->dmabuf->resv, NULL);
+		ctx->sgt = dma_buf_map_attachment(ctx->attach, directions[i]);
+		dma_resv_unlock(ctx->dmabuf->resv);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->sgt);
+		ctx->iova = sg_dma_address(ctx->sgt->sgl);
+		expect_ranges_reached(test);
+
+		dma_resv_lock(ctx->dmabuf->resv, NULL);
+		dma_buf_unmap_attachment(ctx->attach, ctx->sgt, directions[i]);
+		dma_resv_unlock(ctx->dmabuf->resv);
+		ctx->sgt = NULL;
+	}
+
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+static void same_memory_can_be_mapped_twice(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+	struct sg_table *first;
+	dma_addr_t first_iova;
+
+	use_route(test, param->route);
+	scatter_ranges(test, 3);
+	before = usage(test);
+
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	first = ctx->sgt;
+	first_iova = ctx->iova;
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	swap(first, ctx->sgt);
+	swap(first_iova, ctx->iova);
+	unmap(test);
+
+	/* The second one is still what it was. */
+	ctx->sgt = first;
+	ctx->iova = first_iova;
+	expect_ranges_reached(test);
+	unmap(test);
+
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+/* Set-up */
+
+static void release_exporter(void *data)
+{
+	struct mapping_ctx *ctx = data;
+
+	if (ctx->sgt) {
+		dma_resv_lock(ctx->dmabuf->resv, NULL);
+		dma_buf_unmap_attachment(ctx->attach, ctx->sgt, DMA_BIDIRECTIONAL);
+		dma_resv_unlock(ctx->dmabuf->resv);
+	}
+	if (!IS_ERR_OR_NULL(ctx->attach))
+		dma_buf_detach(ctx->dmabuf, ctx->attach);
+	dma_buf_put(ctx->dmabuf);
+
+	if (ctx->dev) {
+		dma_set_max_seg_size(ctx->dev, ctx->max_seg_size);
+		dma_set_seg_boundary(ctx->dev, ctx->seg_boundary);
+		dma_set_mask(ctx->dev, DMA_BIT_MASK(64));
+	}
+}
+
+static int dma_buf_mapping_init(struct kunit *test)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
+	struct mapping_ctx *ctx;
+
+	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	test->priv = ctx;
+	ctx->task = current;
+
+	if (!provider)
+		kunit_skip(test, "no PCI device with memory in a BAR");
+	ctx->provider = pcim_p2pdma_provider(provider, PROVIDER_BAR);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->provider);
+
+	exp_info.ops = &mapping_ops;
+	exp_info.size = pci_resource_len(provider, PROVIDER_BAR);
+	exp_info.flags = O_RDWR;
+	exp_info.priv = ctx;
+	ctx->dmabuf = dma_buf_export(&exp_info);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dmabuf);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, release_exporter, ctx));
+
+	register_tracepoints(test);
+
+	return 0;
+}
+
+static int dma_buf_mapping_suite_init(struct kunit_suite *suite)
+{
+	unsigned int i;
+
+	/* The events are not exported to modules, so look them up by name. */
+	for_each_kernel_tracepoint(find_tracepoint, NULL);
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (!probes[i].tp)
+			return -ENOENT;
+
+	return pci_register_driver(&mapping_driver);
+}
+
+static void dma_buf_mapping_suite_exit(struct kunit_suite *suite)
+{
+	pci_unregister_driver(&mapping_driver);
+}
+
+static struct kunit_case dma_buf_mapping_cases[] = {
+	KUNIT_CASE_PARAM(device_reaches_every_range_in_order, number_gen_params),
+	KUNIT_CASE(bus_address_is_not_translated),
+	KUNIT_CASE(bus_address_has_offset_of_provider),
+	KUNIT_CASE_PARAM(splits_for_importer_below_switch, limit_gen_params),
+	KUNIT_CASE_PARAM(splits_for_importer_behind_iommu, limit_gen_params),
+	KUNIT_CASE_PARAM(splits_for_importer_behind_full_iommu, limit_gen_params),
+	KUNIT_CASE_PARAM(splits_for_importer_without_iommu, limit_gen_params),
+	KUNIT_CASE_PARAM(splits_at_boundary_inside_range, route_gen_params),
+	KUNIT_CASE_PARAM(splits_each_of_several_large_ranges, route_gen_params),
+	KUNIT_CASE(refuses_importer_with_entries_below_page),
+	KUNIT_CASE_PARAM(refuses_invalid_ranges, invalid_gen_params),
+	KUNIT_CASE(refuses_bar_without_provider),
+	KUNIT_CASE_PARAM(refuses_more_entries_than_can_be_counted, route_gen_params),
+	KUNIT_CASE(refuses_device_without_route),
+	KUNIT_CASE(refuses_device_that_is_not_pci),
+	KUNIT_CASE(refuses_bus_address_out_of_dma_mask),
+	KUNIT_CASE(refuses_memory_out_of_dma_mask_quietly),
+	KUNIT_CASE_PARAM(any_failure_leaves_nothing_behind, failure_gen_params),
+	KUNIT_CASE_PARAM(any_failure_of_long_list_leaves_nothing_behind, failure_gen_params),
+	KUNIT_CASE_PARAM(repeated_mappings_leak_nothing, route_gen_params),
+	KUNIT_CASE_PARAM(maps_in_every_direction, route_gen_params),
+	KUNIT_CASE_PARAM(same_memory_can_be_mapped_twice, route_gen_params),
+	{}
+};
+
+static struct kunit_suite dma_buf_mapping_suite = {
+	.name = "dma_buf_mapping",
+	.suite_init = dma_buf_mapping_suite_init,
+	.suite_exit = dma_buf_mapping_suite_exit,
+	.init = dma_buf_mapping_init,
+	.test_cases = dma_buf_mapping_cases,
+};
+
+kunit_test_suite(dma_buf_mapping_suite);
+
+MODULE_DESCRIPTION("KUnit tests for DMA mappings of device memory");
+MODULE_IMPORT_NS("DMA_BUF");
+MODULE_LICENSE("GPL");

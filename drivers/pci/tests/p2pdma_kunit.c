@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for the providers of peer-to-peer memory.
+ *
+ * A real PCI device provides the memory, QEMU's ivshmem-plain:
+ *
+ *	BAR 0	registers
+ *	BAR 2	memory, 64 bits
+ *	others	not there
+ *
+ * It has no driver; whatever is managed for it is in a group that is released
+ * after each case, as it would be when a driver is unbound.
+ */
+
+#include <kunit/test.h>
+#include <linux/device.h>
+#include <linux/kernfs.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/pci-p2pdma.h>
+#include <linux/sizes.h>
+#include <linux/sysfs.h>
+
+#define MEMORY_BAR	2
+
+struct p2pdma_ctx {
+	struct pci_dev *pdev;
+	struct pci_dev *peer;
+	void *group;
+	bool non_mappable_bars;
+};
+
+static bool shown_in_sysfs(struct pci_dev *pdev)
+{
+	struct kernfs_node *node = sysfs_get_dirent(pdev->dev.kobj.sd, "p2pmem");
+
+	sysfs_put(node);
+	return node;
+}
+
+/* As when the driver is unbound. */
+static void release_managed(struct p2pdma_ctx *ctx)
+{
+	if (ctx->group)
+		devres_release_group(&ctx->pdev->dev, ctx->group);
+	ctx->group = NULL;
+}
+
+static void add_bar_memory(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 0, pci_p2pdma_add_resource(ctx->pdev, MEMORY_BAR,
+							 SZ_2M, 0));
+}
+
+static const struct bar_param {
+	const char *desc;
+	int bar;
+} memory_bar_params[] = {
+	{ "registers", 0 },
+	{ "memory", MEMORY_BAR },
+};
+
+KUNIT_ARRAY_PARAM_DESC(memory_bar, memory_bar_params, desc);
+
+static void provider_says_where_memory_is_on_the_bus(struct kunit *test)
+{
+	const struct bar_param *param = test->param_value;
+	struct p2pdma_ctx *ctx = test->priv;
+	struct p2pdma_provider *provider;
+
+	KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	provider = pcim_p2pdma_provider(ctx->pdev, param->bar);
+	KUNIT_ASSERT_NOT_NULL(test, provider);
+
+	KUNIT_EXPECT_PTR_EQ(test, provider->owner, &ctx->pdev->dev);
+	KUNIT_EXPECT_EQ(test, pci_bus_address(ctx->pdev, param->bar),
+			pci_p2pdma_bus_addr_map(provider,
+						pci_resource_start(ctx->pdev,
+								   param->bar)));
+}
+
+static void every_bar_has_one_provider(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	struct p2pdma_provider *provider;
+
+	KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	provider = pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR);
+	KUNIT_EXPECT_PTR_NE(test, provider, pcim_p2pdma_provider(ctx->pdev, 0));
+
+	KUNIT_EXPECT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	KUNIT_EXPECT_PTR_EQ(test, provider,
+			    pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+
+	/* Pages or not, it is the same memory. */
+	add_bar_memory(test);
+	KUNIT_EXPECT_PTR_EQ(test, provider,
+			    pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+}
+
+static const struct bar_param no_memory_params[] = {
+	{ "-1", -1 },
+	{ "INT_MIN", INT_MIN },
+	{ "upper half of a 64-bit BAR", MEMORY_BAR + 1 },
+	{ "not implemented", 5 },
+	{ "expansion ROM", PCI_ROM_RESOURCE },
+	{ "behind the last", PCI_NUM_RESOURCES },
+	{ "INT_MAX", INT_MAX },
+};
+
+KUNIT_ARRAY_PARAM_DESC(no_memory, no_memory_params, desc);
+
+static void no_provider_for_what_is_no_memory_bar(struct kunit *test)
+{
+	const struct bar_param *param = test->param_value;
+	struct p2pdma_ctx *ctx = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev, param->bar));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			pci_p2pdma_add_resource(ctx->pdev, param->bar, 0, 0));
+	KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
+}
+
+static void no_provider_before_init(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+
+	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+}
+
+static void no_provider_after_unbind(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	add_bar_memory(test);
+	KUNIT_EXPECT_TRUE(test, shown_in_sysfs(ctx->pdev));
+
+	release_managed(ctx);
+	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+	KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
+}
+
+static void no_provider_for_bars_unlike_memory(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+
+	ctx->pdev->non_mappable_bars = true;
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, pcim_p2pdma_init(ctx->pdev));
+	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP,
+			pci_p2pdma_add_resource(ctx->pdev, MEMORY_BAR, 0, 0));
+	KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
+}
+
+static void init_gives_away_no_memory(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
+	KUNIT_EXPECT_NULL(test, pci_alloc_p2pmem(ctx->pdev, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, pci_p2pmem_virt_to_bus(ctx->pdev, ctx));
+
+	pci_p2pmem_publish(ctx->pdev, true);
+	KUNIT_EXPECT_NULL(test, pci_p2pmem_find(&ctx->pdev->dev));
+}
+
+static const struct order_param {
+	const char *desc;
+	bool init_before;
+	bool init_after;
+} order_params[] = {
+	{ "without pcim_p2pdma_init()" },
+	{ "after pcim_p2pdma_init()", .init_before = true },
+	{ "before pcim_p2pdma_init()", .init_after = true },
+	{ "between two", .init_before = true, .init_after = true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(order, order_params, desc);
+
+static void added_memory_can_be_allocated(struct kunit *test)
+{
+	const struct order_param *param = test->param_value;
+	struct p2pdma_ctx *ctx = test->priv;
+	struct pci_dev *found;
+	void *memory;
+
+	if (param->init_before)
+		KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	add_bar_memory(test);
+	if (param->init_after)
+		KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+
+	KUNIT_EXPECT_TRUE(test, shown_in_sysfs(ctx->pdev));
+	KUNIT_EXPECT_NOT_NULL(test, pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+
+	memory = pci_alloc_p2pmem(ctx->pdev, PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, memory);
+	KUNIT_EXPECT_TRUE(test, is_pci_p2pdma_page(virt_to_page(memory)));
+	KUNIT_EXPECT_EQ(test, pci_p2pmem_virt_to_bus(ctx->pdev, memory) & PAGE_MASK,
+			pci_p2pmem_virt_to_bus(ctx->pdev, memory));
+	KUNIT_EXPECT_GE(test, pci_p2pmem_virt_to_bus(ctx->pdev, memory),
+			pci_bus_address(ctx->pdev, MEMORY_BAR));
+	KUNIT_EXPECT_LT(test, pci_p2pmem_virt_to_bus(ctx->pdev, memory),
+			pci_bus_address(ctx->pdev, MEMORY_BAR) + SZ_2M);
+	pci_free_p2pmem(ctx->pdev, memory, PAGE_SIZE);
+
+	KUNIT_EXPECT_NULL(test, pci_p2pmem_find(&ctx->pdev->dev));
+	pci_p2pmem_publish(ctx->pdev, true);
+	found = pci_p2pmem_find(&ctx->pdev->dev);
+	KUNIT_EXPECT_PTR_EQ(test, found, ctx->pdev);
+	pci_dev_put(found);
+}
+
+static void second_resource_adds_to_the_pool(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	void *first, *second;
+
+	add_bar_memory(test);
+	first = pci_alloc_p2pmem(ctx->pdev, SZ_2M);
+	KUNIT_ASSERT_NOT_NULL(test, first);
+	KUNIT_EXPECT_NULL(test, pci_alloc_p2pmem(ctx->pdev, SZ_2M));
+
+	KUNIT_EXPECT_EQ(test, 0, pci_p2pdma_add_resource(ctx->pdev, MEMORY_BAR,
+							 SZ_2M, SZ_2M));
+	second = pci_alloc_p2pmem(ctx->pdev, SZ_2M);
+	KUNIT_EXPECT_NOT_NULL(test, second);
+
+	if (second)
+		pci_free_p2pmem(ctx->pdev, second, SZ_2M);
+	pci_free_p2pmem(ctx->pdev, first, SZ_2M);
+}
+
+static void p2pdma_release(void *data)
+{
+	struct p2pdma_ctx *ctx = data;
+
+	release_managed(ctx);
+	ctx->pdev->non_mappable_bars = ctx->non_mappable_bars;
+	pci_disable_device(ctx->pdev);
+	pci_dev_put(ctx->pdev);
+}
+
+static int p2pdma_init(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx;
+
+	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	test->priv = ctx;
+
+	ctx->pdev = pci_get_device(0x1af4, 0x1110, NULL);
+	if (!ctx->pdev)
+		kunit_skip(test, "no PCI device with memory in a BAR");
+	if (ctx->pdev->dev.driver) {
+		pci_dev_put(ctx->pdev);
+		kunit_skip(test, "the PCI device has a driver");
+	}
+	if (pci_enable_device_mem(ctx->pdev)) {
+		pci_dev_put(ctx->pdev);
+		KUNIT_FAIL_AND_ABORT(test, "cannot enable the PCI device");
+	}
+	ctx->non_mappable_bars = ctx->pdev->non_mappable_bars;
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, p2pdma_release, ctx));
+
+	ctx->group = devres_open_group(&ctx->pdev->dev, NULL, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->group);
+
+	return 0;
+}
+
+static struct kunit_case p2pdma_cases[] = {
+	KUNIT_CASE_PARAM(provider_says_where_memory_is_on_the_bus, memory_bar_gen_params),
+	KUNIT_CASE(every_bar_has_one_provider),
+	KUNIT_CASE_PARAM(no_provider_for_what_is_no_memory_bar, no_memory_gen_params),
+	KUNIT_CASE(no_provider_before_init),
+	KUNIT_CASE(no_provider_after_unbind),
+	KUNIT_CASE(no_provider_for_bars_unlike_memory),
+	KUNIT_CASE(init_gives_away_no_memory),
+	KUNIT_CASE_PARAM(added_memory_can_be_allocated, order_gen_params),
+	KUNIT_CASE(second_resource_adds_to_the_pool),
+	{}
+};
+
+static struct kunit_suite p2pdma_suite = {
+	.name = "pci_p2pdma",
+	.init = p2pdma_init,
+	.test_cases = p2pdma_cases,
+};
+
+kunit_test_suite(p2pdma_suite);
+
+MODULE_DESCRIPTION("KUnit tests for the providers of peer-to-peer memory");
+MODULE_LICENSE("GPL");
