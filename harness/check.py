@@ -136,6 +136,13 @@ def changed_files(tree):
                                           'base', 'HEAD').splitlines()]
 
 
+def is_included(tree, name):
+    """Whether a C file is part of another one, one directory up, and not compiled itself."""
+    path = tree / name
+    line = f'#include "{path.parent.name}/{path.name}"'
+    return any(line in other.read_text(errors='replace') for other in path.parent.parent.glob('*.c'))
+
+
 def normalise(text):
     """Warnings without what moves when lines are added above them."""
     found = set()
@@ -180,8 +187,9 @@ class Checked(build.Kernel):
         tests = self.tests_fragment()
         if not self.with_series:
             tests = re.sub(r'^CONFIG_\w+_KUNIT_TEST=.*\n', '', tests, flags=re.M)
-        drivers = (build.KCONFIG / 'check.config').read_text()
-        return super().fragment() + tests + drivers
+        # What the drivers need that the series touches, if it does.
+        drivers = self.base.dir / 'check.config'
+        return super().fragment() + tests + (drivers.read_text() if drivers.exists() else '')
 
     def make(self, *arguments):
         command = super().make(*arguments)
@@ -221,7 +229,8 @@ def check_compilers(base, tree):
         ours = set(base.new_files())
         objects = [name[:-2] + '.o' for name in changed_files(tree)
                    if name.endswith('.c') and not name.startswith('tools/')
-                   and report.Expectation.is_built(base, name, arch)]
+                   and report.Expectation.is_built(base, name, arch)
+                   and not is_included(tree, name)]
         known = [name for name in objects if name[:-2] + '.c' not in ours]
         after = after_kernel.compile(objects)
         before = Checked(base, arch, False, compiler).compile(known)
