@@ -544,7 +544,7 @@ static void one_range(struct kunit *test, phys_addr_t paddr, size_t len)
 
 /* Mapping */
 
-static int map(struct kunit *test)
+static int map_for(struct kunit *test, enum dma_data_direction dir)
 {
 	struct mapping_ctx *ctx = test->priv;
 	struct sg_table *sgt;
@@ -554,7 +554,7 @@ static int map(struct kunit *test)
 	ctx->printed = 0;
 	ctx->watched = current;
 	failure.task = ctx->override ? current : NULL;
-	sgt = dma_buf_map_attachment(ctx->attach, DMA_BIDIRECTIONAL);
+	sgt = dma_buf_map_attachment(ctx->attach, dir);
 	failure.task = NULL;
 	ctx->watched = NULL;
 	dma_resv_unlock(ctx->dmabuf->resv);
@@ -566,14 +566,22 @@ static int map(struct kunit *test)
 	return 0;
 }
 
-static void unmap(struct kunit *test)
+static int map(struct kunit *test)
 {
-	struct mapping_ctx *ctx = test->priv;
+	return map_for(test, DMA_BIDIRECTIONAL);
+}
 
+static void unmap_for(struct mapping_ctx *ctx, enum dma_data_direction dir)
+{
 	dma_resv_lock(ctx->dmabuf->resv, NULL);
-	dma_buf_unmap_attachment(ctx->attach, ctx->sgt, DMA_BIDIRECTIONAL);
+	dma_buf_unmap_attachment(ctx->attach, ctx->sgt, dir);
 	dma_resv_unlock(ctx->dmabuf->resv);
 	ctx->sgt = NULL;
+}
+
+static void unmap(struct kunit *test)
+{
+	unmap_for(test->priv, DMA_BIDIRECTIONAL);
 }
 
 /* What the device reaches at an address. */
@@ -1274,17 +1282,9 @@ static void maps_in_every_direction(struct kunit *test)
 	before = usage(test);
 
 	for (i = 0; i < ARRAY_SIZE(directions); i++) {
-		dma_resv_lock(ctx->dmabuf->resv, NULL);
-		ctx->sgt = dma_buf_map_attachment(ctx->attach, directions[i]);
-		dma_resv_unlock(ctx->dmabuf->resv);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->sgt);
-		ctx->iova = sg_dma_address(ctx->sgt->sgl);
+		KUNIT_ASSERT_EQ(test, 0, map_for(test, directions[i]));
 		expect_ranges_reached(test);
-
-		dma_resv_lock(ctx->dmabuf->resv, NULL);
-		dma_buf_unmap_attachment(ctx->attach, ctx->sgt, directions[i]);
-		dma_resv_unlock(ctx->dmabuf->resv);
-		ctx->sgt = NULL;
+		unmap_for(ctx, directions[i]);
 	}
 
 	kunit_expect_dma_usage(test, ctx->dev, &before);
@@ -1325,11 +1325,8 @@ static void release_exporter(void *data)
 {
 	struct mapping_ctx *ctx = data;
 
-	if (ctx->sgt) {
-		dma_resv_lock(ctx->dmabuf->resv, NULL);
-		dma_buf_unmap_attachment(ctx->attach, ctx->sgt, DMA_BIDIRECTIONAL);
-		dma_resv_unlock(ctx->dmabuf->resv);
-	}
+	if (ctx->sgt)
+		unmap_for(ctx, DMA_BIDIRECTIONAL);
 	if (!IS_ERR_OR_NULL(ctx->attach))
 		dma_buf_detach(ctx->dmabuf, ctx->attach);
 	dma_buf_put(ctx->dmabuf);
