@@ -1095,8 +1095,10 @@ static void refuses_bus_address_out_of_dma_mask(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev, DMA_BIT_MASK(bits)));
 	map_and_expect(test, 1);
 
-	/* Half of it is within reach, which is not enough. */
-	one_range(test, DMA_BIT_MASK(bits) + 1 - SZ_64K, SZ_128K);
+	/* To the last byte, and then one page more. */
+	one_range(test, DMA_BIT_MASK(bits) + 1 - SZ_64K, SZ_64K);
+	map_and_expect(test, 1);
+	one_range(test, DMA_BIT_MASK(bits) + 1 - SZ_64K, SZ_64K + PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, -EREMOTEIO, map(test));
 }
 
