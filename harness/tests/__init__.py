@@ -38,7 +38,7 @@ class Case(unittest.TestCase):
             self.patch(module, 'CACHE', self.cache)
         self.patch(os, 'environ', {name: value for name, value in os.environ.items()
                                    if name not in ('BASE', 'MACHINE', 'SUITE', 'KERNEL', 'SIGNOFF',
-                                                   'MAKEFLAGS', 'MAKELEVEL')})
+                                                   'SANITIZE', 'MAKEFLAGS', 'MAKELEVEL')})
         output = io.StringIO()
         redirect = contextlib.redirect_stdout(output)
         redirect.__enter__()

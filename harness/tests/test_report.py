@@ -168,7 +168,9 @@ class Reading(Case):
                             'unexpected in the log: [    1.0000')
 
     def test_every_kind_of_splat(self):
-        for line in ('BUG: KASAN: use-after-free', 'DMA-API: pci 0000:00:01.0: mapping error',
+        for line in ('BUG: KASAN: use-after-free', 'kmemleak: 2 new suspected memory leaks',
+                     'harness: kmemleak: unreferenced object 0xffff (size 32):',
+                     'DMA-API: pci 0000:00:01.0: mapping error',
                      'Unable to handle kernel paging request', 'INFO: task init:1 blocked',
                      'Kernel panic - not syncing', 'harness: load /modules/x.ko: No such file',
                      'BUG: sleeping function called from invalid context',
@@ -176,7 +178,10 @@ class Reading(Case):
             self.assert_failure(self.report(KERNEL, line, USER), line)
 
     def test_harmless_lines(self):
-        line = 'DMA-API: preallocated 65536 debug entries\nDMA-API: debugging enabled by kernel config'
+        line = ('DMA-API: preallocated 65536 debug entries\nDMA-API: debugging enabled by kernel config\n'
+                'DMA-API: dma_debug_entry pool grown to 131072 (200%)\n'
+                'kmemleak: Kernel memory leak detector initialized (mem pool available: 15)\n'
+                'kmemleak: Automatic memory scanning thread started')
         self.assertEqual(self.report(line, KERNEL, USER).failures(), [])
 
     def test_expected_warning(self):

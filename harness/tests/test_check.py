@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+import os
+import types
+
+from harness import assemble, build, check
+from harness.tests import Case
+
+
+class Compiling(Case):
+    """What make check compiles, and with which configuration."""
+
+    def kernel(self, with_series, drivers='CONFIG_DRIVER=y\n'):
+        root = self.scratch
+        (root / 'tests').mkdir(exist_ok=True)
+        (root / 'tests' / '.kunitconfig').write_text('CONFIG_NET=y\nCONFIG_DEMO_KUNIT_TEST=y\n')
+        if drivers:
+            (root / 'check.config').write_text(drivers)
+        base = types.SimpleNamespace(name='demo', dir=root, new_files=lambda: ['tests/.kunitconfig'])
+        self.patch(build, 'ROOT', root)
+        for name in ('patched', 'stock', 'tree_version'):
+            self.patch(assemble, name, lambda _: root)
+        return check.Checked(base, 'x86_64', with_series, 'gcc')
+
+    def test_stock_kernel_has_what_the_tests_need_but_no_tests(self):
+        fragment = self.kernel(with_series=False).fragment()
+        self.assertIn('CONFIG_NET=y\n', fragment)
+        self.assertNotIn('KUNIT_TEST', fragment)
+
+    def test_patched_kernel_has_the_tests(self):
+        self.assertIn('CONFIG_DEMO_KUNIT_TEST=y\n', self.kernel(with_series=True).fragment())
+
+    def test_both_have_the_drivers_that_the_series_touches(self):
+        for with_series in (True, False):
+            self.assertIn('CONFIG_DRIVER=y\n', self.kernel(with_series).fragment())
+
+    def test_series_without_drivers(self):
+        self.assertNotIn('CONFIG_DRIVER', self.kernel(True, drivers='').fragment())
+
+    def test_file_that_another_one_includes_is_not_compiled(self):
+        (self.scratch / 'tests').mkdir()
+        (self.scratch / 'demo.c').write_text('#include "tests/part.c"\n')
+        self.assertTrue(check.is_included(self.scratch, 'tests/part.c'))
+        self.assertFalse(check.is_included(self.scratch, 'tests/whole.c'))
+
+
+class Sanitizing(Case):
+    """make test SANITIZE=1."""
+
+    def kernel(self):
+        base = types.SimpleNamespace(name='demo', new_files=lambda: [])
+        for name in ('patched', 'stock', 'tree_version'):
+            self.patch(assemble, name, lambda _: self.scratch)
+        return build.Kernel(base, 'x86_64')
+
+    def test_is_a_kernel_of_its_own(self):
+        plain = self.kernel()
+        os.environ['SANITIZE'] = '1'
+        sanitized = self.kernel()
+        self.assertNotEqual(plain.dir, sanitized.dir)
+        self.assertNotEqual(plain.log, sanitized.log)
+        self.assertNotIn('CONFIG_KASAN=y', plain.fragment())
+        self.assertIn('CONFIG_KASAN=y', sanitized.fragment())
