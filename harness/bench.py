@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make bench: what the series costs against the stock base, in instructions."""
+"""make bench: what the series costs, against the stock base where that can do the same."""
 
 import copy
 import hashlib
@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 
-from harness import assemble, boot, build, cost, packages, readme, report
+from harness import assemble, boot, build, cost, packages, ranges, readme, report
 from harness.project import (CACHE, ROOT, Base, Failure, Machine, asked, cache_lock, main,
                              output_of, relative, say)
 
@@ -18,6 +18,12 @@ SOURCE = ROOT / 'harness' / 'bench'
 # What the DMA API does on a machine. On these nothing bounces, so the bound holds.
 PATHS = {'x86_64-direct': 'direct', 'x86_64-iommu': 'iommu',
          'arm64-direct': 'direct', 'arm64-smmu': 'iommu'}
+
+# How the first device that reaches the memory of another one gets there.
+ROUTES = {'x86_64-direct': 'direct', 'x86_64-iommu': 'iommu', 'x86_64-switch': 'bus',
+          'arm64-smmu': 'bus'}
+
+MACHINES = list(dict.fromkeys([*PATHS, *ROUTES]))
 
 # One instruction is one nanosecond of the guest's time, which does not follow the
 # clock on the wall: the same kernel does the same thing, every time.
@@ -28,7 +34,7 @@ ARM64_COUNTER = ',cntfrq=1000000000'
 
 # Where the code is that a mapping may execute, or a header that changes it. Drivers
 # and other users of the DMA API are not in the benchmark's kernels.
-CODE = re.compile(r'(?:arch|drivers/(?:iommu|pci|xen)|include|kernel/dma|lib)/'
+CODE = re.compile(r'(?:arch|drivers/(?:dma-buf|iommu|pci|xen)|include|kernel/dma|lib)/'
                   r'(?!.*\btests/).*\.[chS]$')
 CODE_SECTION = re.compile(r'\.(?:(?:noinstr|init|exit)\.)?text\b')
 
@@ -69,7 +75,9 @@ class BenchKernel(build.Kernel):
         work = self.dir / 'bench_module'
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(SOURCE, work)
-        self.run_quietly(self.make(f'M={work}', 'modules'), 'bench module')
+        # What there is nothing to compare with in the stock kernel.
+        series_only = f'CONFIG_DMA_BUF_BENCH={"m" if self.with_series else "n"}'
+        self.run_quietly(self.make(f'M={work}', series_only, 'modules'), 'bench module')
         return sorted(work.glob('*.ko'))
 
     def text_sizes(self):
@@ -124,7 +132,7 @@ def counting(machine):
 
 
 def count(kernel, machine):
-    """Boot a kernel and let it count."""
+    """Boot a kernel and let it count; the lines of its log."""
     where = f'{kernel.flavour} on {machine.name}'
     log = CACHE / 'log' / f'bench-boot-{kernel.base.name}-{kernel.flavour}-{machine.name}.log'
     start = time.monotonic()
@@ -134,23 +142,38 @@ def count(kernel, machine):
     wrong += [line.strip() for line in done.lines() if report.SPLATS.search(line)]
     if wrong:
         raise Failure(f'{where}: {wrong[0]}; see {relative(log)}')
-    counts = cost.parse(done.lines(), where, PATHS[machine.name])
     say(f'  count {where}: {time.monotonic() - start:.0f} s')
-    return counts
+    return done.lines()
+
+
+def count_machine(stock, series, machine):
+    """Rows of a machine, and those of device memory, which the stock kernel cannot map."""
+    rows, device_memory = [], []
+    series_log = count(series, machine)
+    if machine.name in PATHS:
+        logs = {'stock': count(stock, machine), 'series': series_log}
+        rows = cost.compare(machine.name, *(
+            cost.parse(log, f'{flavour} on {machine.name}', PATHS[machine.name])
+            for flavour, log in logs.items()))
+    if machine.name in ROUTES:
+        device_memory = ranges.parse(series_log, machine.name, ROUTES[machine.name])
+    return rows, device_memory
 
 
 def count_arch(base, arch, chosen):
-    """Rows and sizes of one architecture."""
+    """Rows, sizes, and rows of device memory of one architecture."""
     stock = BenchKernel(base, arch, with_series=False).build()
     series = BenchKernel(base, arch).build()
     differing = stock.options() ^ series.options()
     if differing:
         raise Failure(f'{", ".join(sorted(differing)[:4])} differs between the kernels for the '
                       f'benchmark: add it to machines/kconfig/bench.config')
-    rows = []
+    rows, device_memory = [], []
     for machine in chosen:
-        rows += cost.compare(machine.name, count(stock, machine), count(series, machine))
-    return rows, compare_sizes(arch, stock.text_sizes(), series.text_sizes())
+        found = count_machine(stock, series, machine)
+        rows += found[0]
+        device_memory += found[1]
+    return rows, compare_sizes(arch, stock.text_sizes(), series.text_sizes()), device_memory
 
 
 # The result in the repository
@@ -174,7 +197,7 @@ def digest(base):
     parts = [code_changes((base.dir / patch).read_text()) for patch, _ in base.series()]
     parts += [(base.root / name).read_text() for name in base.new_files() if CODE.match(name)]
     parts += [path.read_text() for path in sorted(SOURCE.iterdir())]
-    for machine in map(Machine, PATHS):
+    for machine in map(Machine, MACHINES):
         parts += [repr(machine.qemu), machine.append, fragment(machine.arch)]
     return hashlib.sha256('\0'.join([base.version, *parts]).encode()).hexdigest()[:16]
 
@@ -194,31 +217,41 @@ def tools(arches):
 
 
 def chosen_machines():
-    chosen = asked('MACHINE', PATHS, Machine)
+    chosen = asked('MACHINE', MACHINES, Machine)
     for machine in chosen:
-        if machine.name not in PATHS:
+        if machine.name not in MACHINES:
             raise Failure(f'MACHINE={machine.name} is not for the benchmark: '
-                          f'choose one of {", ".join(PATHS)}')
+                          f'choose one of {", ".join(MACHINES)}')
     return chosen
 
 
+def show(lines):
+    say('\n'.join(['', *lines]))
+
+
 def bench_base(base, chosen, record):
-    rows, texts = [], []
+    rows, texts, device_memory = [], [], []
     arches = list(dict.fromkeys(machine.arch for machine in chosen))
     before = digest(base)
     for arch in arches:
         found = count_arch(base, arch, [machine for machine in chosen if machine.arch == arch])
         rows += found[0]
         texts += found[1]
-    sentence, met = cost.verdict(rows)
-    for line in ['', *cost.table(rows), '', *cost.text_table(texts), '',
-                 f'Linux {base.name}: {sentence}']:
-        say(line)
+        device_memory += found[2]
+    verdicts = []
+    if any(machine.name in PATHS for machine in chosen):
+        show(cost.table(rows))
+        verdicts.append(cost.verdict(rows))
+    if any(machine.name in ROUTES for machine in chosen):
+        show(cost.columns(ranges.table(device_memory)))
+        verdicts.append(ranges.verdict(device_memory))
+    show(cost.text_table(texts))
+    show(f'Linux {base.name}: {sentence}' for sentence, _ in verdicts)
     if record:
         if digest(base) != before:
             raise Failure(f'{relative(base.dir)} or the benchmark changed meanwhile: run it again')
-        cost.save(base, rows, texts, before, tools(arches))
-    return met
+        cost.save(base, rows, texts, device_memory, before, tools(arches))
+    return all(met for _, met in verdicts)
 
 
 def command():

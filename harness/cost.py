@@ -5,6 +5,7 @@ import collections
 import json
 import re
 
+from harness import ranges
 from harness.project import Failure, relative
 
 # Instructions of one operation; the last column is the series with the attribute.
@@ -140,11 +141,11 @@ def path(base):
     return base.dir / 'bench.json'
 
 
-def save(base, rows, texts, digest, tools):
+def save(base, rows, texts, device_memory, digest, tools):
     """One row per line, so that a difference shows what has changed."""
     result = {'digest': digest, 'version': base.version, 'tools': tools}
     lines = [f'{json.dumps(key)}: {json.dumps(value)}' for key, value in result.items()]
-    for name, found in (('rows', rows), ('texts', texts)):
+    for name, found in (('rows', rows), ('texts', texts), ('ranges', device_memory)):
         inner = ',\n'.join(f'  {json.dumps(row)}' for row in found)
         lines.append(f'"{name}": [\n{inner}\n]')
     path(base).write_text('{\n' + ',\n'.join(lines) + '\n}\n')
@@ -156,6 +157,7 @@ def load(base):
         result = json.loads(path(base).read_text())
         result['rows'] = [Row(*row) for row in result['rows']]
         result['texts'] = [Text(*text) for text in result['texts']]
+        result['ranges'] = [ranges.Row(*row) for row in result['ranges']]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -184,4 +186,4 @@ def markdown(base):
     grown = [f'{text.series - text.stock} bytes on {text.arch}'
              for text in result['texts'] if text.object == ALL]
     return lines + ['', f'{verdict(result["rows"])[0]} The machine code of the kernel grows by '
-                    f'{" and ".join(grown)}.', '']
+                    f'{" and ".join(grown)}.', '', *ranges.markdown(result['ranges'])]

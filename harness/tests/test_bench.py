@@ -2,7 +2,7 @@
 import os
 import types
 
-from harness import bench, boot, cost, project
+from harness import bench, boot, cost, project, ranges
 from harness.tests import Case, KernelCase
 
 LOG = '''
@@ -12,6 +12,15 @@ LOG = '''
 [    1.2] edu 0000:00:01.0: bench: dma_map_phys 1 none map 60 unmap 50
 [    1.3] edu 0000:00:01.0: bench: dma_map_phys 1 attribute map 110 unmap 70
 [    1.4] edu 0000:00:01.0: bench: done
+'''
+
+RANGES_LOG = '''
+[    0.9] dma_buf_bench: loading out-of-tree module taints kernel.
+[    1.0] dma_buf_bench 0000:00:01.0: phys_vec: route bus
+''' + ''.join(f'''
+[    1.1] dma_buf_bench 0000:00:01.0: phys_vec: {n} map {90 + 20 * n} unmap {9 + n} bytes {4 * n} tables 0
+''' for n in ranges.NUMBERS) + '''
+[    1.2] dma_buf_bench: phys_vec: done
 '''
 
 SIZES = '''vmlinux  :
@@ -140,6 +149,120 @@ class Verdict(Case):
         self.assertFalse(cost.verdict([fix, row(10, 11)])[1])
 
 
+def ranges_row(number, machine='demo', **costs):
+    return ranges.Row(machine, 'bus', number, **{'map': 0, 'unmap': 0, 'bytes': 0, 'tables': 0}
+                      | costs)
+
+
+class RangesLog(Case):
+    def parse(self, text, route='bus'):
+        return ranges.parse(text.splitlines(), 'demo', route)
+
+    def test_one_row_per_number_of_ranges(self):
+        rows = self.parse(RANGES_LOG)
+        self.assertEqual(tuple(row.ranges for row in rows), ranges.NUMBERS)
+        self.assertEqual(rows[2], ('demo', 'bus', 100, 2090, 109, 400, 0))
+        backwards = '\n'.join(reversed(RANGES_LOG.splitlines()))
+        self.assertEqual(self.parse(backwards), rows)
+
+    def test_carriage_returns_do_not_matter(self):
+        self.assertEqual(self.parse(RANGES_LOG.replace('\n', '\r\n')), self.parse(RANGES_LOG))
+
+    def test_what_the_other_benchmark_prints_does_not_matter(self):
+        self.assertEqual(self.parse(LOG + RANGES_LOG), self.parse(RANGES_LOG))
+        self.assertEqual(cost.parse((LOG + RANGES_LOG).splitlines(), 'here', 'direct'),
+                         cost.parse(LOG.splitlines(), 'here', 'direct'))
+
+    def test_log_that_ends_early(self):
+        self.fails('device memory on demo: the benchmark did not run to its end', self.parse,
+                   RANGES_LOG.replace('phys_vec: done', ''))
+        self.fails('did not run', self.parse, '')
+
+    def test_error_of_the_module(self):
+        self.fails('device memory on demo: error -12', self.parse,
+                   RANGES_LOG.replace('done', 'error -12'))
+
+    def test_other_route(self):
+        self.fails('the route is bus, it has to be iommu', self.parse, RANGES_LOG, 'iommu')
+        self.fails('the route is None', self.parse, RANGES_LOG.replace('phys_vec: route', ''))
+
+    def test_number_that_was_not_measured(self):
+        for what in ('1000 map', '100000 map'):
+            lost = [line for line in RANGES_LOG.splitlines() if f': {what} ' not in line]
+            self.fails('these numbers of ranges were not measured: 1, 10, 100, 1000', self.parse,
+                       '\n'.join(lost))
+
+
+class RangesVerdict(Case):
+    def judge(self, *costs, of='map'):
+        return ranges.verdict([ranges_row(number, **{of: each * number})
+                               for number, each in zip(ranges.NUMBERS, costs)])
+
+    def test_flat(self):
+        sentence, met = self.judge(900, 90, 10, 10, 10, 10)
+        self.assertTrue(met)
+        self.assertIn('is flat on demo, up to 100000 ranges: from 100 ranges on, a range costs at '
+                      'most 5 % or one instruction or byte more than it does with any', sentence)
+
+    def test_falling_is_flat(self):
+        self.assertTrue(self.judge(900, 90, 50, 40, 30, 20)[1])
+
+    def test_tolerance(self):
+        for of in ranges.COSTS:
+            for each, last, met in ((100, 105, True), (100, 106, False), (2, 3, True), (2, 4, False),
+                                    (0, 1, True), (0, 2, False)):
+                costs = 900, 90, each, each, each, last
+                self.assertEqual(self.judge(*costs, of=of)[1], met, (of, costs))
+
+    def test_growth_is_named(self):
+        sentence, met = self.judge(900, 90, 100, 100, 102, 100, of='unmap')
+        self.assertTrue(met)
+        self.assertIn('The closest to growing: instructions of dma_buf_free_sgt() on demo are '
+                      '100.0 per range with 100 ranges and 102.0 with 10000.', sentence)
+        sentence, met = self.judge(900, 90, 100, 100, 120, 110)
+        self.assertFalse(met)
+        self.assertIn('is not flat (from 100 ranges on', sentence)
+        self.assertIn('are 100.0 per range with 100 ranges and 120.0 with 10000.', sentence)
+
+    def test_what_is_saved_by_fewer_fixed_costs_hides_no_growth(self):
+        self.assertFalse(self.judge(900, 90, 100, 60, 65, 70)[1])
+
+    def test_few_ranges_may_cost_what_they_want(self):
+        self.assertTrue(self.judge(1, 2, 100, 100, 100, 100)[1])
+
+    def test_every_machine_is_judged(self):
+        flat = [ranges_row(number, map=number) for number in ranges.NUMBERS]
+        steep = [ranges_row(number, 'other', map=number ** 2) for number in ranges.NUMBERS]
+        self.assertTrue(ranges.verdict(flat)[1])
+        for rows in (flat + steep, steep + flat):
+            sentence, met = ranges.verdict(rows)
+            self.assertFalse(met)
+            self.assertIn('on other', sentence)
+
+    def test_nothing_measured_is_not_flat(self):
+        self.assertEqual(ranges.verdict([])[1], False)
+        self.assertIn('nothing was measured', ranges.verdict([])[0])
+        self.assertFalse(self.judge(900, 90, 100)[1])
+
+
+class RangesTables(Case):
+    def test_one_line_per_cost_that_there_is(self):
+        rows = [ranges_row(number, map=5 + number, bytes=32 * number) for number in ranges.NUMBERS]
+        self.assertEqual(ranges.table(rows)[1:], [
+            ('demo', 'below one switch', 'instructions of dma_buf_phys_vec_to_sgt()',
+             '6.0', '1.5', '1.1', '1.0', '1.0', '1.0'),
+            ('demo', 'below one switch', 'bytes of memory', *['32.0'] * 6)])
+
+    def test_markdown(self):
+        rows = [ranges_row(number, map=5 + number) for number in ranges.NUMBERS]
+        shown = ranges.markdown(rows)
+        self.assertEqual(shown[0], '| machine | route | per range, of | 1 | 10 | 100 | 1000 '
+                                   '| 10000 | 100000 |')
+        self.assertEqual({line.count('|') for line in shown[:3]}, {10})
+        self.assertIn(ranges.verdict(rows)[0], shown)
+        self.assertEqual(ranges.markdown([]), [])
+
+
 class Tables(Case):
     def test_changes_have_a_sign(self):
         self.assertEqual([cost.change(count) for count in (2, -1, 0)], ['+2', '-1', '0'])
@@ -154,16 +277,22 @@ class Tables(Case):
         self.assertIsNone(cost.load(base))
         self.assertEqual(cost.markdown(base), [])
         rows, texts = [row(100, 98), row(50, 50, 'unmap')], [cost.Text('x86_64', cost.ALL, 9, 12)]
-        cost.save(base, rows, texts, 'abc', ['gcc 1'])
+        device_memory = [ranges_row(number, map=number) for number in ranges.NUMBERS]
+        cost.save(base, rows, texts, device_memory, 'abc', ['gcc 1'])
         kept = cost.load(base)
-        self.assertEqual((kept['rows'], kept['texts'], kept['digest']), (rows, texts, 'abc'))
+        self.assertEqual((kept['rows'], kept['texts'], kept['ranges'], kept['digest']),
+                         (rows, texts, device_memory, 'abc'))
         shown = cost.markdown(base)
         self.assertIn('| demo | dma_map_sg, 16 entries | 100 | 98 | 9 | 50 | 50 | 9 |', shown)
-        self.assertIn('The machine code of the kernel grows by 3 bytes on x86_64.', shown[-2])
+        self.assertTrue(any('The machine code of the kernel grows by 3 bytes on x86_64.' in line
+                            for line in shown))
+        self.assertEqual(shown[-2:], [ranges.verdict(device_memory)[0], ''])
 
     def test_file_that_is_no_result(self):
         base = types.SimpleNamespace(dir=self.scratch, version='6.18.99')
-        for text in ('{', '{}', '{"rows": [[1]], "texts": []}'):
+        for text in ('{', '{}', '{"rows": [[1]], "texts": [], "ranges": []}',
+                     '{"rows": [], "texts": []}', '{"rows": [], "texts": [], "ranges": [[1]]}',
+                     '{"rows": [], "texts": [], "ranges": 1}'):
             cost.path(base).write_text(text)
             self.fails('is not what "make bench RECORD=1" writes', cost.load, base)
 
@@ -192,7 +321,7 @@ class Configuration(Case):
             self.assertNotRegex(bench.fragment(arch), r'(?m)^CONFIG_(?:KUNIT|\w*DEBUG_(?!KERNEL|FS))')
 
     def test_machines_count_on_one_processor(self):
-        for name in bench.PATHS:
+        for name in bench.MACHINES:
             machine = project.Machine(name)
             before = list(machine.qemu)
             words = boot.qemu(bench.counting(machine), 'tcg', 'image', 'initrd', '')
@@ -216,6 +345,7 @@ class Digest(Case):
         for name, counts in (('kernel/dma/direct.c', True), ('include/linux/dma-mapping.h', True),
                              ('drivers/iommu/dma-iommu.c', True), ('kernel/dma/Kconfig', False),
                              ('kernel/dma/tests/a_kunit.c', False), ('mm/hmm.c', False),
+                             ('drivers/dma-buf/a.c', True), ('drivers/dma-buf/tests/a.c', False),
                              ('tools/testing/selftests/dma/a.c', False)):
             self.assertEqual(bool(bench.CODE.match(name)), counts, name)
 
@@ -223,7 +353,7 @@ class Digest(Case):
 class Stale(KernelCase):
     def test_result_is_stale_once_its_cause_changes(self):
         self.assertEqual(bench.stale(self.base), [])
-        cost.save(self.base, [], [], bench.digest(self.base), [])
+        cost.save(self.base, [], [], [], bench.digest(self.base), [])
         self.assertEqual(bench.stale(self.base), [])
         patch = self.base.dir / self.base.series()[0][0]
         patch.write_text(patch.read_text().replace('driver.c', 'lib/driver.c'))
