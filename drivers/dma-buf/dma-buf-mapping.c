@@ -274,8 +274,7 @@ static void free_entries(struct sg_table *sgt)
  * bus addresses. If the route leads through the host bridge, an IOMMU maps all
  * ranges one after the other into one range of I/O virtual addresses, or, if
  * none of that size is free, each by itself; without an IOMMU each range is
- * mapped by itself as MMIO. An exporter that wants only one of these calls
- * pci_p2pdma_map_type() first.
+ * mapped by itself as MMIO.
  *
  * The list has one entry per range, or one for all if they share an IOVA range.
  * An entry that would be larger than 2 GiB, or than dma_get_max_seg_size() or

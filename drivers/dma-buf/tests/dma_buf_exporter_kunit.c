@@ -576,7 +576,7 @@ static u32 __iomem *bar_memory(struct kunit *test)
 
 	mem = ioremap(pci_resource_start(provider, BAR),
 		      pci_resource_len(provider, BAR));
-	KUNIT_ASSERT_NOT_NULL(test, mem);
+	KUNIT_ASSERT_NOT_NULL(test, (void __force *)mem);
 	ret = kunit_add_action_or_reset(test, iounmap_action,
 					(void __force *)mem);
 	KUNIT_ASSERT_EQ(test, ret, 0);

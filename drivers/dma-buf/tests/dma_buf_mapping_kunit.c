@@ -783,6 +783,23 @@ static void bus_address_has_offset_of_provider(struct kunit *test)
 	unmap(test);
 }
 
+/* The boundary that counts is one of what the device gets to see. */
+static void bus_address_decides_where_to_split(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	use_route(test, ROUTE_BUS);
+	dma_set_seg_boundary(ctx->dev, SZ_1M - 1);
+	ctx->elsewhere = *ctx->provider;
+	ctx->elsewhere.bus_offset += SZ_1M - SZ_64K;
+	ctx->provider = &ctx->elsewhere;
+
+	one_range(test, FAR_AWAY, SZ_128K);
+	map_and_expect(test, 2);
+	one_range(test, FAR_AWAY + SZ_64K, SZ_128K);
+	map_and_expect(test, 1);
+}
+
 /* Limits of the importer */
 
 #define LARGE	(5ULL * SZ_1G)
@@ -1401,6 +1418,7 @@ static struct kunit_case dma_buf_mapping_cases[] = {
 	KUNIT_CASE_PARAM(device_reaches_every_range_in_order, number_gen_params),
 	KUNIT_CASE(bus_address_is_not_translated),
 	KUNIT_CASE(bus_address_has_offset_of_provider),
+	KUNIT_CASE(bus_address_decides_where_to_split),
 	KUNIT_CASE_PARAM(splits_for_importer_below_switch, limit_gen_params),
 	KUNIT_CASE_PARAM(splits_for_importer_behind_iommu, limit_gen_params),
 	KUNIT_CASE_PARAM(splits_for_importer_behind_full_iommu, limit_gen_params),

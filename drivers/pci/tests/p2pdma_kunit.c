@@ -105,7 +105,6 @@ static const struct bar_param no_memory_params[] = {
 	{ "INT_MIN", INT_MIN },
 	{ "upper half of a 64-bit BAR", MEMORY_BAR + 1 },
 	{ "not implemented", 5 },
-	{ "expansion ROM", PCI_ROM_RESOURCE },
 	{ "behind the last", PCI_NUM_RESOURCES },
 	{ "INT_MAX", INT_MAX },
 };
@@ -122,6 +121,25 @@ static void no_provider_for_what_is_no_memory_bar(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EINVAL,
 			pci_p2pdma_add_resource(ctx->pdev, param->bar, 0, 0));
 	KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
+}
+
+static void no_provider_for_expansion_rom(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	struct resource *rom = &ctx->pdev->resource[PCI_ROM_RESOURCE];
+	struct resource saved = *rom;
+
+	/* As if the device had one. */
+	rom->start = SZ_4G;
+	rom->end = SZ_4G + SZ_1M - 1;
+	rom->flags = IORESOURCE_MEM;
+
+	KUNIT_EXPECT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev, PCI_ROM_RESOURCE));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			pci_p2pdma_add_resource(ctx->pdev, PCI_ROM_RESOURCE, 0, 0));
+
+	*rom = saved;
 }
 
 static void no_provider_before_init(struct kunit *test)
@@ -279,6 +297,7 @@ static struct kunit_case p2pdma_cases[] = {
 	KUNIT_CASE_PARAM(provider_says_where_memory_is_on_the_bus, memory_bar_gen_params),
 	KUNIT_CASE(every_bar_has_one_provider),
 	KUNIT_CASE_PARAM(no_provider_for_what_is_no_memory_bar, no_memory_gen_params),
+	KUNIT_CASE(no_provider_for_expansion_rom),
 	KUNIT_CASE(no_provider_before_init),
 	KUNIT_CASE(no_provider_after_unbind),
 	KUNIT_CASE(no_provider_for_bars_unlike_memory),
