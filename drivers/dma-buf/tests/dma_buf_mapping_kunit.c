@@ -500,14 +500,15 @@ static void use_route(struct kunit *test, enum route route)
 
 /* Ranges */
 
+KUNIT_DEFINE_ACTION_WRAPPER(free_ranges, kvfree, const void *);
+
 static void use_ranges(struct kunit *test, size_t nr)
 {
 	struct mapping_ctx *ctx = test->priv;
 
 	ctx->vec = kvcalloc(nr, sizeof(*ctx->vec), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->vec);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   (kunit_action_t *)kvfree,
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_ranges,
 							   ctx->vec));
 	ctx->nr = nr;
 }

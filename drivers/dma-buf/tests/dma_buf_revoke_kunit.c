@@ -467,7 +467,7 @@ static void get_system_memory(struct kunit *test, struct buffer *buf)
 
 	for (i = 0; i < NR_PLACES; i++) {
 		mem = alloc_pages_exact(SIZE, GFP_KERNEL | __GFP_ZERO);
-		KUNIT_ASSERT_NOT_NULL(test, (void __force *)mem);
+		KUNIT_ASSERT_NOT_NULL(test, mem);
 		ret = kunit_add_action_or_reset(test, free_place, mem);
 		KUNIT_ASSERT_EQ(test, ret, 0);
 		buf->places[i] = virt_to_phys(mem);
