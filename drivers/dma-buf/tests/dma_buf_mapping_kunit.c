@@ -1181,10 +1181,10 @@ static void fail_one_call(struct kunit *test, unsigned int nth)
 }
 
 /*
- * Four MiB altogether, aligned to no more than pages: the page tables hold
- * nothing else, so that they come and go with each mapping. No range is in two
- * tables: the Intel driver leaves its first part mapped if there is no memory
- * for the second table.
+ * Four MiB altogether, aligned to no more than pages: their page tables
+ * hold nothing else, so that they may come and go with each mapping. No range is
+ * in two tables: the Intel driver leaves its first part mapped if there is no
+ * memory for the second table.
  */
 static void use_ranges_with_own_page_tables(struct kunit *test)
 {
@@ -1204,9 +1204,9 @@ static const struct failure_param {
 } failure_params[] = {
 	/* the mapping and its list */
 	{ "below one switch", ROUTE_BUS, 2 },
-	/* also the range, three links, two page tables, one sync */
-	{ "host bridge with an IOMMU", ROUTE_IOMMU, 9 },
-	/* every range is mapped, which needs addresses and page tables */
+	/* also the range, three links and one sync; page tables come on top */
+	{ "host bridge with an IOMMU", ROUTE_IOMMU, 7 },
+	/* every range is mapped, which needs addresses */
 	{ "host bridge with an IOMMU short of addresses", ROUTE_IOMMU_FULL, 8 },
 	{ "host bridge without an IOMMU", ROUTE_DIRECT, 5 },
 };
