@@ -62,7 +62,7 @@ def test_base(base, chosen, pattern):
     total = [0, 0, 0]
     reports = []
     for arch, group in by_arch(chosen).items():
-        kernel = build.Kernel(base, arch).build()
+        kernel = build.Kernel(base, arch, sanitized=bool(os.environ.get('SANITIZE'))).build()
         for machine in group:
             found = boot_and_read(kernel, machine, report.Expectation(base, pattern, arch))
             reports.append(found)

@@ -34,7 +34,7 @@ def is_for(name, arch):
 class Kernel:
     """A kernel to build: a base with or without the series, for an architecture."""
 
-    def __init__(self, base, arch, with_series=True):
+    def __init__(self, base, arch, with_series=True, sanitized=False):
         self.base = base
         self.arch = arch
         self.with_series = with_series
@@ -42,10 +42,10 @@ class Kernel:
         # Below the source, kbuild uses relative paths, and ccache can share
         # objects between the stock kernel and the patched one.
         self.flavour = 'series' if with_series else 'stock'
-        self.sanitized = bool(os.environ.get('SANITIZE'))
-        if self.sanitized:
-            self.flavour += '-sanitized'
-        self.dir = self.source / f'build-{arch}{"-sanitized" * self.sanitized}'
+        self.sanitized = sanitized
+        suffix = '-sanitized' if sanitized else ''
+        self.flavour += suffix
+        self.dir = self.source / f'build-{arch}{suffix}'
         self.image = self.dir / ARCH[arch]['image']
         self.name = f'Linux {assemble.tree_version(self.source)} {self.flavour} {arch}'
         self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'

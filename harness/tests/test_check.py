@@ -46,17 +46,19 @@ class Compiling(Case):
 class Sanitizing(Case):
     """make test SANITIZE=1."""
 
-    def kernel(self):
+    def kernel(self, **options):
         base = types.SimpleNamespace(name='demo', new_files=lambda: [])
         for name in ('patched', 'stock', 'tree_version'):
             self.patch(assemble, name, lambda _: self.scratch)
-        return build.Kernel(base, 'x86_64')
+        return build.Kernel(base, 'x86_64', **options)
 
     def test_is_a_kernel_of_its_own(self):
-        plain = self.kernel()
-        os.environ['SANITIZE'] = '1'
-        sanitized = self.kernel()
+        plain, sanitized = self.kernel(), self.kernel(sanitized=True)
         self.assertNotEqual(plain.dir, sanitized.dir)
         self.assertNotEqual(plain.log, sanitized.log)
         self.assertNotIn('CONFIG_KASAN=y', plain.fragment())
         self.assertIn('CONFIG_KASAN=y', sanitized.fragment())
+
+    def test_is_for_make_test_alone(self):
+        os.environ['SANITIZE'] = '1'
+        self.assertNotIn('CONFIG_KASAN=y', self.kernel().fragment())
