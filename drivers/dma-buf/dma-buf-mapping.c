@@ -227,15 +227,14 @@ static int alloc_entries(struct dma_buf_dma *dma,
 
 	if (dma_use_iova(&dma->state)) {
 		nents = nr_entries(dma->state.addr, size, alignment);
-		nr_ranges = 0;
-	}
+	} else {
+		for (i = 0; i < nr_ranges; i++) {
+			u64 addr = phys_vec[i].paddr;
 
-	for (i = 0; i < nr_ranges; i++) {
-		u64 addr = phys_vec[i].paddr;
-
-		if (bus_address)
-			addr = pci_p2pdma_bus_addr_map(provider, addr);
-		nents += nr_entries(addr, phys_vec[i].len, alignment);
+			if (bus_address)
+				addr = pci_p2pdma_bus_addr_map(provider, addr);
+			nents += nr_entries(addr, phys_vec[i].len, alignment);
+		}
 	}
 
 	/* Everybody counts entries in an int. */

@@ -17,9 +17,11 @@
 #include <kunit/test.h>
 #include <linux/debugfs.h>
 #include <linux/dcache.h>
+#include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/pci.h>
 #include <linux/swiotlb.h>
 
 /**
@@ -123,6 +125,84 @@ static inline void kunit_expect_dma_usage(struct kunit *test, struct device *dev
 			    "dma-debug has found errors");
 	KUNIT_EXPECT_GE_MSG(test, now.iova, before->iova,
 			    "I/O virtual addresses are in use");
+}
+
+/**
+ * struct kunit_dma_settings - What a test may change about a device
+ * @dma_mask: see dma_set_mask()
+ * @coherent_dma_mask: see dma_set_coherent_mask()
+ * @bus_dma_limit: the highest address that the bus passes on, or 0
+ * @io_tlb_mem: where the bounce slots of the device are
+ * @coherent: the device is cache-coherent
+ * @untrusted: the device is a PCI device behind a port for anybody's devices
+ */
+struct kunit_dma_settings {
+	u64 dma_mask;
+	u64 coherent_dma_mask;
+	u64 bus_dma_limit;
+	struct io_tlb_mem *io_tlb_mem;
+	bool coherent;
+	bool untrusted;
+};
+
+/**
+ * kunit_dma_settings() - Take down the settings of a device
+ * @dev: the device
+ *
+ * Return: the settings, to go back to with kunit_dma_apply().
+ */
+static inline struct kunit_dma_settings kunit_dma_settings(struct device *dev)
+{
+	return (struct kunit_dma_settings) {
+		.dma_mask = *dev->dma_mask,
+		.coherent_dma_mask = dev->coherent_dma_mask,
+		.bus_dma_limit = dev->bus_dma_limit,
+#ifdef CONFIG_SWIOTLB
+		.io_tlb_mem = dev->dma_io_tlb_mem,
+#endif
+		.coherent = dev_is_dma_coherent(dev),
+		.untrusted = dev_is_pci(dev) && to_pci_dev(dev)->untrusted,
+	};
+}
+
+/**
+ * kunit_dma_apply() - Give a device other settings
+ * @dev: the device
+ * @settings: the settings
+ *
+ * Coherency stays as it is where all devices are coherent, and in modules, since
+ * arch_setup_dma_ops() is not exported: see kunit_dma_skip_unless_coherent().
+ */
+static inline void kunit_dma_apply(struct device *dev,
+				   const struct kunit_dma_settings *settings)
+{
+	dev->bus_dma_limit = settings->bus_dma_limit;
+#ifdef CONFIG_SWIOTLB
+	dev->dma_io_tlb_mem = settings->io_tlb_mem;
+#endif
+	if (dev_is_pci(dev))
+		to_pci_dev(dev)->untrusted = settings->untrusted;
+#ifndef MODULE
+	arch_setup_dma_ops(dev, settings->coherent);
+#endif
+	/* This is also when the DMA API takes note of coherency. */
+	dma_set_mask(dev, settings->dma_mask);
+	dma_set_coherent_mask(dev, settings->coherent_dma_mask);
+}
+
+/**
+ * kunit_dma_skip_unless_coherent() - Skip if a device is not as it should be
+ * @test: the test
+ * @dev: the device
+ * @coherent: whether it should be cache-coherent
+ */
+static inline void kunit_dma_skip_unless_coherent(struct kunit *test,
+						  struct device *dev,
+						  bool coherent)
+{
+	if (dev_is_dma_coherent(dev) != coherent)
+		kunit_skip(test, "cannot make a %s device here",
+			   coherent ? "coherent" : "non-coherent");
 }
 
 #endif /* _KUNIT_DMA_H */

@@ -33,6 +33,7 @@
 #include <kunit/device.h>
 #include <kunit/dma.h>
 #include <kunit/test.h>
+#include <kunit/tracepoint.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
@@ -54,7 +55,6 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <xen/xen.h>
 
@@ -93,16 +93,6 @@ static const struct device_param {
 
 KUNIT_ARRAY_PARAM_DESC(device, device_params, desc);
 
-/* What cases change about a device. */
-struct settings {
-	u64 dma_mask;
-	u64 coherent_dma_mask;
-	u64 bus_dma_limit;
-	struct io_tlb_mem *io_tlb_mem;
-	bool coherent;
-	bool untrusted;
-};
-
 /* What the tracepoints showed. Of an IOVA state they only show what is refused. */
 struct observed {
 	unsigned int maps;
@@ -113,14 +103,13 @@ struct observed {
 
 struct hmm_dma_ctx {
 	struct device *dev;
-	struct settings settings;	/* to go back to */
+	struct kunit_dma_settings settings;	/* to go back to */
 	unsigned long addr;		/* of the pages, in the process */
 	bool peer;			/* the pages are memory of the provider */
 	struct mmu_interval_notifier notifier;
 	struct hmm_dma_map map;
 	struct pci_p2pdma_map_state p2p;
 	struct observed seen;
-	unsigned int nr_probes;
 };
 
 /* The PCI devices */
@@ -200,95 +189,19 @@ static void saw_unmap_phys(void *data, struct device *dev, dma_addr_t addr,
 	ctx->seen.unmap_attrs = attrs;
 }
 
-static struct probe {
-	const char *name;
-	void *func;
-	struct tracepoint *tp;
-} probes[] = {
+static const struct kunit_probe probes[] = {
 	{ "dma_map_phys", saw_map_phys },
 	{ "dma_unmap_phys", saw_unmap_phys },
 };
 
-static void find_tracepoint(struct tracepoint *tp, void *unused)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!strcmp(tp->name, probes[i].name))
-			probes[i].tp = tp;
-}
-
-static void unregister_probes(void *data)
-{
-	struct hmm_dma_ctx *ctx = data;
-
-	while (ctx->nr_probes--)
-		tracepoint_probe_unregister(probes[ctx->nr_probes].tp,
-					    probes[ctx->nr_probes].func, ctx);
-	tracepoint_synchronize_unregister();
-}
-
-static void register_probes(struct kunit *test)
-{
-	struct hmm_dma_ctx *ctx = test->priv;
-	struct probe *probe;
-	int ret;
-
-	ret = kunit_add_action_or_reset(test, unregister_probes, ctx);
-	KUNIT_ASSERT_EQ(test, ret, 0);
-
-	for (; ctx->nr_probes < ARRAY_SIZE(probes); ctx->nr_probes++) {
-		probe = &probes[ctx->nr_probes];
-		ret = tracepoint_probe_register(probe->tp, probe->func, ctx);
-		KUNIT_ASSERT_EQ(test, ret, 0);
-	}
-}
-
 /* The device */
 
-/* Does nothing where all devices are coherent, or from a module. */
-static void set_coherent(struct device *dev, bool coherent)
-{
-#if !IS_MODULE(CONFIG_HMM_DMA_KUNIT_TEST)
-	arch_setup_dma_ops(dev, coherent);
-#endif
-}
-
-static void skip_unless_coherent_is(struct kunit *test, bool coherent)
-{
-	struct hmm_dma_ctx *ctx = test->priv;
-
-	if (dev_is_dma_coherent(ctx->dev) != coherent)
-		kunit_skip(test, "cannot make a %s device here%s",
-			   coherent ? "coherent" : "non-coherent",
-			   IS_MODULE(CONFIG_HMM_DMA_KUNIT_TEST) ?
-			   ": arch_setup_dma_ops() is not exported" : "");
-}
-
-static void take_down_settings(struct device *dev, struct settings *settings)
-{
-	settings->dma_mask = *dev->dma_mask;
-	settings->coherent_dma_mask = dev->coherent_dma_mask;
-	settings->bus_dma_limit = dev->bus_dma_limit;
-	settings->io_tlb_mem = dev->dma_io_tlb_mem;
-	settings->coherent = dev_is_dma_coherent(dev);
-	if (dev_is_pci(dev))
-		settings->untrusted = to_pci_dev(dev)->untrusted;
-}
-
-static void restore_settings(struct device *dev, const struct settings *settings)
+static void apply_settings(struct device *dev,
+			   const struct kunit_dma_settings *settings)
 {
 	struct dma_iova_state state;
 
-	dev->bus_dma_limit = settings->bus_dma_limit;
-	dev->dma_io_tlb_mem = settings->io_tlb_mem;
-	if (dev_is_pci(dev))
-		to_pci_dev(dev)->untrusted = settings->untrusted;
-
-	set_coherent(dev, settings->coherent);
-	/* This is also when the DMA API takes note of coherency. */
-	dma_set_mask(dev, settings->dma_mask);
-	dma_set_coherent_mask(dev, settings->coherent_dma_mask);
+	kunit_dma_apply(dev, settings);
 
 	/*
 	 * An IOVA allocator that had no range below some limit tries no other
@@ -302,7 +215,7 @@ static void restore_device(void *data)
 {
 	struct hmm_dma_ctx *ctx = data;
 
-	restore_settings(ctx->dev, &ctx->settings);
+	apply_settings(ctx->dev, &ctx->settings);
 }
 
 /* Get a coherent device with a full DMA mask and nothing in the way. */
@@ -310,7 +223,7 @@ static struct device *use_device(struct kunit *test, enum dma_device device)
 {
 	struct hmm_dma_ctx *ctx = test->priv;
 	struct pci_dev *pdev = device == PROVIDER ? provider : client;
-	struct settings settings = {};
+	struct kunit_dma_settings settings = {};
 	struct device *dev;
 	int ret;
 
@@ -331,7 +244,7 @@ static struct device *use_device(struct kunit *test, enum dma_device device)
 		kunit_skip(test, "needs an IOMMU");
 
 	ctx->dev = dev;
-	take_down_settings(dev, &ctx->settings);
+	ctx->settings = kunit_dma_settings(dev);
 	ret = kunit_add_action_or_reset(test, restore_device, ctx);
 	KUNIT_ASSERT_EQ(test, ret, 0);
 
@@ -340,8 +253,8 @@ static struct device *use_device(struct kunit *test, enum dma_device device)
 	/* There is room for the pages, but not for all of them in one range. */
 	if (device == PCI_WITHOUT_IOVA_STATE)
 		settings.bus_dma_limit = MAP_SIZE - 1;
-	restore_settings(dev, &settings);
-	skip_unless_coherent_is(test, true);
+	apply_settings(dev, &settings);
+	kunit_dma_skip_unless_coherent(test, dev, true);
 
 	return dev;
 }
@@ -822,16 +735,15 @@ static void put_obstacle(struct kunit *test, enum obstacle obstacle,
 			 phys_addr_t phys)
 {
 	struct hmm_dma_ctx *ctx = test->priv;
+	struct kunit_dma_settings settings = kunit_dma_settings(ctx->dev);
 	u64 mask = DMA_BIT_MASK(32);
 	struct io_tlb_mem *mem;
 
 	switch (obstacle) {
 	case NOT_COHERENT:
-		set_coherent(ctx->dev, false);
-		skip_unless_coherent_is(test, false);
-		/* This is when the DMA API takes note of it. */
-		KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev,
-						      *ctx->dev->dma_mask));
+		settings.coherent = false;
+		kunit_dma_apply(ctx->dev, &settings);
+		kunit_dma_skip_unless_coherent(test, ctx->dev, false);
 		break;
 	case BOUNCE_FORCED:
 		/*
@@ -859,12 +771,12 @@ static void remove_obstacle(struct kunit *test)
 {
 	struct hmm_dma_ctx *ctx = test->priv;
 	const struct obstacle_param *param = test->param_value;
-	struct settings settings = ctx->settings;
+	struct kunit_dma_settings settings = ctx->settings;
 
 	settings.coherent = true;
 	if (param && param->device == PCI_WITHOUT_IOVA_STATE)
 		settings.bus_dma_limit = MAP_SIZE - 1;
-	restore_settings(ctx->dev, &settings);
+	apply_settings(ctx->dev, &settings);
 }
 
 KUNIT_DEFINE_ACTION_WRAPPER(free_page_action, __free_page, struct page *);
@@ -1161,21 +1073,13 @@ static int hmm_dma_init(struct kunit *test)
 	if (xen_pv_domain())
 		kunit_skip(test, "KUnit makes no address spaces for a PV domain");
 
-	register_probes(test);
+	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 
 	return 0;
 }
 
 static int hmm_dma_suite_init(struct kunit_suite *suite)
 {
-	unsigned int i;
-
-	/* The events are not exported to modules, so look them up by name. */
-	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!probes[i].tp)
-			return -ENOENT;
-
 	return pci_register_driver(&hmm_dma_driver);
 }
 

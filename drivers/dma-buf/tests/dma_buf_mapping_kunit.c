@@ -25,6 +25,7 @@
 #include <kunit/device.h>
 #include <kunit/dma.h>
 #include <kunit/test.h>
+#include <kunit/tracepoint.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-buf-mapping.h>
 #include <linux/dma-mapping.h>
@@ -39,7 +40,6 @@
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <linux/tracepoint.h>
 #include <linux/vmstat.h>
 
 #define PROVIDER_BAR	2
@@ -148,8 +148,6 @@ struct mapping_ctx {
 	unsigned int allocations;		/* by the last attempt to map */
 	unsigned int printed;			/* likewise */
 	long balance;				/* of kmalloc() and kfree() */
-	unsigned int nr_tracepoints;
-	unsigned int nr_kprobes;
 };
 
 static int mapping_attach(struct dma_buf *dmabuf,
@@ -241,54 +239,13 @@ static void saw_console(void *data, const char *text, size_t len)
 		ctx->printed++;
 }
 
-static struct probe {
-	const char *name;
-	void *func;
-	struct tracepoint *tp;
-} probes[] = {
+static const struct kunit_probe probes[] = {
 	{ "kmalloc", saw_kmalloc },
 	{ "kfree", saw_kfree },
 	{ "kmem_cache_alloc", saw_cache_alloc },
 	{ "mm_page_alloc", saw_page_alloc },
 	{ "console", saw_console },
 };
-
-static void find_tracepoint(struct tracepoint *tp, void *unused)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!strcmp(tp->name, probes[i].name))
-			probes[i].tp = tp;
-}
-
-static void unregister_tracepoints(void *data)
-{
-	struct mapping_ctx *ctx = data;
-
-	while (ctx->nr_tracepoints--)
-		tracepoint_probe_unregister(probes[ctx->nr_tracepoints].tp,
-					    probes[ctx->nr_tracepoints].func,
-					    ctx);
-	tracepoint_synchronize_unregister();
-}
-
-static void register_tracepoints(struct kunit *test)
-{
-	struct mapping_ctx *ctx = test->priv;
-	struct probe *probe;
-
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
-							   unregister_tracepoints,
-							   ctx));
-
-	for (; ctx->nr_tracepoints < ARRAY_SIZE(probes); ctx->nr_tracepoints++) {
-		probe = &probes[ctx->nr_tracepoints];
-		KUNIT_ASSERT_EQ(test, 0,
-				tracepoint_probe_register(probe->tp, probe->func,
-							  ctx));
-	}
-}
 
 /*
  * Functions that return what the test says. A module cannot do that, since
@@ -863,40 +820,33 @@ static void expect_limits_kept(struct kunit *test, const struct limit_param *par
 	kunit_expect_dma_usage(test, ctx->dev, &before);
 }
 
-static void splits_for_importer_below_switch(struct kunit *test)
+static void expect_split_on(struct kunit *test, enum route route)
 {
 	const struct limit_param *param = test->param_value;
 
-	use_route(test, ROUTE_BUS);
+	use_route(test, route);
 	one_range(test, param->paddr, param->len);
 	expect_limits_kept(test, param);
+}
+
+static void splits_for_importer_below_switch(struct kunit *test)
+{
+	expect_split_on(test, ROUTE_BUS);
 }
 
 static void splits_for_importer_behind_iommu(struct kunit *test)
 {
-	const struct limit_param *param = test->param_value;
-
-	use_route(test, ROUTE_IOMMU);
-	one_range(test, param->paddr, param->len);
-	expect_limits_kept(test, param);
+	expect_split_on(test, ROUTE_IOMMU);
 }
 
 static void splits_for_importer_behind_full_iommu(struct kunit *test)
 {
-	const struct limit_param *param = test->param_value;
-
-	use_route(test, ROUTE_IOMMU_FULL);
-	one_range(test, param->paddr, param->len);
-	expect_limits_kept(test, param);
+	expect_split_on(test, ROUTE_IOMMU_FULL);
 }
 
 static void splits_for_importer_without_iommu(struct kunit *test)
 {
-	const struct limit_param *param = test->param_value;
-
-	use_route(test, ROUTE_DIRECT);
-	one_range(test, param->paddr, param->len);
-	expect_limits_kept(test, param);
+	expect_split_on(test, ROUTE_DIRECT);
 }
 
 /* A range that starts in the middle of an entry is cut where the entry ends. */
@@ -1213,7 +1163,8 @@ static const struct failure_param {
 
 KUNIT_ARRAY_PARAM_DESC(failure, failure_params, desc);
 
-static void any_failure_leaves_nothing_behind(struct kunit *test)
+/* Let every call fail that can, with entries of a size, until none is left. */
+static void fail_every_call(struct kunit *test, unsigned int entry_size)
 {
 	const struct failure_param *param = test->param_value;
 	struct mapping_ctx *ctx = test->priv;
@@ -1224,6 +1175,7 @@ static void any_failure_leaves_nothing_behind(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(fallible); i++)
 		add_kprobe(test, &fallible[i]);
 	use_ranges_with_own_page_tables(test);
+	dma_set_max_seg_size(ctx->dev, entry_size);
 
 	/* What the first one leaves in caches must not look like a leak. */
 	KUNIT_ASSERT_EQ(test, 0, map(test));
@@ -1231,38 +1183,25 @@ static void any_failure_leaves_nothing_behind(struct kunit *test)
 
 	do {
 		fail_one_call(test, ++nth);
-		if (ctx->sgt || nth > 1000)
-			break;
+		KUNIT_ASSERT_LT_MSG(test, nth, 10000, "there is always a failure");
 	} while (failure.calls >= nth);
 
 	KUNIT_EXPECT_GT(test, nth, param->failures);
+}
+
+static void any_failure_leaves_nothing_behind(struct kunit *test)
+{
+	const struct failure_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+
+	fail_every_call(test, UINT_MAX);
 	map_and_expect(test, param->route == ROUTE_IOMMU ? 1 : ctx->nr);
 }
 
 /* With entries on several pages, and failures in the middle of a split range. */
 static void any_failure_of_long_list_leaves_nothing_behind(struct kunit *test)
 {
-	const struct failure_param *param = test->param_value;
-	struct mapping_ctx *ctx = test->priv;
-	unsigned int i, nth = 0;
-
-	use_route(test, param->route);
-	need_override(test);
-	for (i = 0; i < ARRAY_SIZE(fallible); i++)
-		add_kprobe(test, &fallible[i]);
-	use_ranges_with_own_page_tables(test);
-	dma_set_max_seg_size(ctx->dev, 2 * PAGE_SIZE);
-
-	KUNIT_ASSERT_EQ(test, 0, map(test));
-	unmap(test);
-
-	do {
-		fail_one_call(test, ++nth);
-		if (ctx->sgt || nth > 10000)
-			break;
-	} while (failure.calls >= nth);
-
-	KUNIT_EXPECT_GT(test, nth, param->failures);
+	fail_every_call(test, 2 * PAGE_SIZE);
 }
 
 /* Nothing accumulates */
@@ -1398,21 +1337,13 @@ static int dma_buf_mapping_init(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, release_exporter, ctx));
 
-	register_tracepoints(test);
+	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 
 	return 0;
 }
 
 static int dma_buf_mapping_suite_init(struct kunit_suite *suite)
 {
-	unsigned int i;
-
-	/* The events are not exported to modules, so look them up by name. */
-	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!probes[i].tp)
-			return -ENOENT;
-
 	return pci_register_driver(&mapping_driver);
 }
 

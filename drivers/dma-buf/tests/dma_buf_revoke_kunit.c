@@ -52,9 +52,10 @@
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/spinlock.h>
 #include <linux/wait_bit.h>
 #include <linux/workqueue.h>
+
+#include "dma_buf_kunit.h"
 
 #define PROVIDER_BAR	2
 
@@ -175,11 +176,6 @@ struct importer {
 };
 
 /* A job that uses the memory. */
-struct test_fence {
-	struct dma_fence base;		/* has to be first, to be freed */
-	spinlock_t lock;
-};
-
 struct revoke_ctx {
 	struct buffer buf;
 	struct list_head importers;
@@ -747,51 +743,6 @@ static void expect_revoked(struct kunit *test, struct importer *imp)
 	KUNIT_EXPECT_EQ(test, importer_map(imp), -ENODEV);
 }
 
-/* Fences */
-
-static const char *test_fence_name(struct dma_fence *fence)
-{
-	return "dma_buf_revoke";
-}
-
-static const struct dma_fence_ops test_fence_ops = {
-	.get_driver_name = test_fence_name,
-	.get_timeline_name = test_fence_name,
-};
-
-static void end_fence(void *data)
-{
-	struct test_fence *fence = data;
-
-	if (!dma_fence_is_signaled(&fence->base))
-		dma_fence_signal(&fence->base);
-	dma_fence_put(&fence->base);
-}
-
-static void add_fence(struct kunit *test, enum dma_resv_usage usage)
-{
-	struct revoke_ctx *ctx = test->priv;
-	struct dma_resv *resv = ctx->buf.dmabuf->resv;
-	struct test_fence *fence;
-	int ret;
-
-	fence = kzalloc(sizeof(*fence), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, fence);
-	spin_lock_init(&fence->lock);
-	dma_fence_init(&fence->base, &test_fence_ops, &fence->lock,
-		       dma_fence_context_alloc(1), 1);
-	ret = kunit_add_action_or_reset(test, end_fence, fence);
-	KUNIT_ASSERT_EQ(test, ret, 0);
-	ctx->fence = fence;
-
-	dma_resv_lock(resv, NULL);
-	ret = dma_resv_reserve_fences(resv, 1);
-	if (!ret)
-		dma_resv_add_fence(resv, &fence->base, usage);
-	dma_resv_unlock(resv);
-	KUNIT_ASSERT_EQ(test, ret, 0);
-}
-
 /* What happens while the exporter waits */
 
 static void flush_ctx(void *data)
@@ -843,27 +794,6 @@ static void unmap_when_told(struct work_struct *work)
 }
 
 /* Threads */
-
-static void stop_thread(void *data)
-{
-	kthread_stop_put(data);
-}
-
-static struct task_struct *run_thread(struct kunit *test,
-				      int (*func)(void *data), void *data)
-{
-	struct task_struct *task;
-	int ret;
-
-	task = kthread_create(func, data, KBUILD_MODNAME);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
-	get_task_struct(task);
-	ret = kunit_add_action_or_reset(test, stop_thread, task);
-	KUNIT_ASSERT_EQ(test, ret, 0);
-	wake_up_process(task);
-
-	return task;
-}
 
 static int revoke_thread(void *data)
 {
@@ -1056,18 +986,6 @@ static void importer_is_told_under_lock_once_memory_is_marked(struct kunit *test
 	KUNIT_EXPECT_FALSE(test, imp->told_before_mark);
 }
 
-static const struct usage_param {
-	const char *desc;
-	enum dma_resv_usage usage;
-} usage_params[] = {
-	{ "kernel", DMA_RESV_USAGE_KERNEL },
-	{ "write", DMA_RESV_USAGE_WRITE },
-	{ "read", DMA_RESV_USAGE_READ },
-	{ "bookkeep", DMA_RESV_USAGE_BOOKKEEP },
-};
-
-KUNIT_ARRAY_PARAM_DESC(usage, usage_params, desc);
-
 static void importer_has_full_access_until_fence_signals(struct kunit *test)
 {
 	const struct usage_param *param = test->param_value;
@@ -1075,7 +993,7 @@ static void importer_has_full_access_until_fence_signals(struct kunit *test)
 	struct buffer *buf = export_buffer(test, SYSTEM_MEMORY);
 
 	ctx->imp = map_importer(test, DYNAMIC_LATER);
-	add_fence(test, param->usage);
+	ctx->fence = add_fence(test, ctx->buf.dmabuf, param->usage);
 	do_when_told(test, use_memory_until_signaled);
 
 	revoke(test);
@@ -1096,7 +1014,7 @@ static void revoke_waits_for_fence_when_nothing_is_mapped(struct kunit *test)
 
 	export_buffer(test, SYSTEM_MEMORY);
 	ctx->imp = attach_importer(test, DYNAMIC);
-	add_fence(test, param->usage);
+	ctx->fence = add_fence(test, ctx->buf.dmabuf, param->usage);
 	do_when_told(test, use_memory_until_signaled);
 
 	revoke(test);
@@ -1148,7 +1066,7 @@ static void steps_of_revoke_follow_one_another(struct kunit *test)
 	enum step step;
 
 	ctx->imp = map_importer(test, DYNAMIC_LATER);
-	add_fence(test, DMA_RESV_USAGE_BOOKKEEP);
+	ctx->fence = add_fence(test, ctx->buf.dmabuf, DMA_RESV_USAGE_BOOKKEEP);
 	do_when_told(test, use_memory_until_signaled);
 
 	revoke(test);
@@ -1226,7 +1144,7 @@ static void unfinished_revoke_can_be_taken_up_again(struct kunit *test)
 	export_buffer(test, SYSTEM_MEMORY);
 	imp = map_importer(test, DYNAMIC);
 	imp->keep = true;
-	add_fence(test, DMA_RESV_USAGE_BOOKKEEP);
+	ctx->fence = add_fence(test, ctx->buf.dmabuf, DMA_RESV_USAGE_BOOKKEEP);
 
 	ctx->intr = param->intr;
 	if (!param->intr)
@@ -1334,7 +1252,7 @@ static void memory_moves_when_fence_has_signaled(struct kunit *test)
 	struct buffer *buf = export_buffer(test, SYSTEM_MEMORY);
 
 	ctx->imp = map_importer(test, DYNAMIC);
-	add_fence(test, param->usage);
+	ctx->fence = add_fence(test, ctx->buf.dmabuf, param->usage);
 	do_when_told(test, signal_when_told);
 
 	buffer_move(buf, 1);

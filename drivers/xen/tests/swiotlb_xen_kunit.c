@@ -19,6 +19,7 @@
 #include <kunit/device.h>
 #include <kunit/dma.h>
 #include <kunit/test.h>
+#include <kunit/tracepoint.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
@@ -26,7 +27,6 @@
 #include <linux/module.h>
 #include <linux/scatterlist.h>
 #include <linux/swiotlb.h>
-#include <linux/tracepoint.h>
 #include <xen/page.h>
 #include <xen/swiotlb-xen.h>
 
@@ -75,7 +75,6 @@ struct swiotlb_xen_ctx {
 	/* What the tracepoints saw of it */
 	unsigned int refused;
 	unsigned int bounced;
-	unsigned int nr_probes;
 	bool force_bounce;
 };
 
@@ -110,62 +109,11 @@ static void saw_bounce(void *data, struct device *dev, dma_addr_t addr,
 		ctx->bounced++;
 }
 
-static struct probe {
-	const char *name;
-	void *func;
-	struct tracepoint *tp;
-} probes[] = {
+static const struct kunit_probe probes[] = {
 	{ "dma_map_phys", saw_map_phys },
 	{ "dma_map_sg_err", saw_map_sg_err },
 	{ "swiotlb_bounced", saw_bounce },
 };
-
-static void find_tracepoint(struct tracepoint *tp, void *unused)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!strcmp(tp->name, probes[i].name))
-			probes[i].tp = tp;
-}
-
-static int swiotlb_xen_suite_init(struct kunit_suite *suite)
-{
-	unsigned int i;
-
-	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!probes[i].tp)
-			return -ENOENT;
-
-	return 0;
-}
-
-static void unregister_probes(void *data)
-{
-	struct swiotlb_xen_ctx *ctx = data;
-
-	while (ctx->nr_probes--)
-		tracepoint_probe_unregister(probes[ctx->nr_probes].tp,
-					    probes[ctx->nr_probes].func, ctx);
-	tracepoint_synchronize_unregister();
-}
-
-static void register_probes(struct kunit *test)
-{
-	struct swiotlb_xen_ctx *ctx = test->priv;
-	struct probe *probe;
-
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, unregister_probes, ctx));
-
-	for (; ctx->nr_probes < ARRAY_SIZE(probes); ctx->nr_probes++) {
-		probe = &probes[ctx->nr_probes];
-		KUNIT_ASSERT_EQ(test, 0,
-				tracepoint_probe_register(probe->tp, probe->func,
-							  ctx));
-	}
-}
 
 /* Memory and its machine addresses */
 
@@ -589,7 +537,7 @@ static int swiotlb_xen_init(struct kunit *test)
 	ctx->pages = alloc_buffer(test);
 	ctx->around = alloc_buffer(test);
 	ctx->size = BUFFER_SIZE;
-	register_probes(test);
+	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 
 	return 0;
 }
@@ -616,7 +564,6 @@ static struct kunit_case swiotlb_xen_cases[] = {
 
 static struct kunit_suite swiotlb_xen_suite = {
 	.name = "swiotlb_xen",
-	.suite_init = swiotlb_xen_suite_init,
 	.init = swiotlb_xen_init,
 	.test_cases = swiotlb_xen_cases,
 };

@@ -30,6 +30,7 @@
 
 #include <kunit/device.h>
 #include <kunit/test.h>
+#include <kunit/tracepoint.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
@@ -43,7 +44,6 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
-#include <linux/tracepoint.h>
 
 #define NR_PAGES	3
 #define OBSTACLE	1	/* index of the page that stands for the buffer */
@@ -96,7 +96,6 @@ struct dma_direct_ctx {
 	struct page *pages[NR_PAGES];
 	struct mapping map;
 	struct observed seen;
-	unsigned int nr_probes;
 	struct kmsg_dump_iter log;
 	char line[256];
 };
@@ -139,63 +138,11 @@ static void saw_bounce(void *data, struct device *dev, dma_addr_t addr,
 		ctx->seen.bounced++;
 }
 
-static struct probe {
-	const char *name;
-	void *func;
-	struct tracepoint *tp;
-} probes[] = {
+static const struct kunit_probe probes[] = {
 	{ "dma_map_phys", saw_map_phys },
 	{ "dma_map_sg_err", saw_map_sg_err },
 	{ "swiotlb_bounced", saw_bounce },
 };
-
-static void find_tracepoint(struct tracepoint *tp, void *unused)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!strcmp(tp->name, probes[i].name))
-			probes[i].tp = tp;
-}
-
-static int dma_direct_suite_init(struct kunit_suite *suite)
-{
-	unsigned int i;
-
-	/* The events are not exported to modules, so look them up by name. */
-	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!probes[i].tp)
-			return -ENOENT;
-
-	return 0;
-}
-
-static void unregister_probes(void *data)
-{
-	struct dma_direct_ctx *ctx = data;
-
-	while (ctx->nr_probes--)
-		tracepoint_probe_unregister(probes[ctx->nr_probes].tp,
-					    probes[ctx->nr_probes].func, ctx);
-	tracepoint_synchronize_unregister();
-}
-
-static void register_probes(struct kunit *test)
-{
-	struct dma_direct_ctx *ctx = test->priv;
-	struct probe *probe;
-	int ret;
-
-	ret = kunit_add_action_or_reset(test, unregister_probes, ctx);
-	KUNIT_ASSERT_EQ(test, ret, 0);
-
-	for (; ctx->nr_probes < ARRAY_SIZE(probes); ctx->nr_probes++) {
-		probe = &probes[ctx->nr_probes];
-		ret = tracepoint_probe_register(probe->tp, probe->func, ctx);
-		KUNIT_ASSERT_EQ(test, ret, 0);
-	}
-}
 
 /* The log */
 
@@ -1089,7 +1036,7 @@ static int dma_direct_init(struct kunit *test)
 
 	ctx->map.entry = OBSTACLE;
 
-	register_probes(test);
+	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 	set_coherent(test, true);
 
 	return 0;
@@ -1132,7 +1079,6 @@ static struct kunit_case dma_direct_cases[] = {
 
 static struct kunit_suite dma_direct_suite = {
 	.name = "dma_direct",
-	.suite_init = dma_direct_suite_init,
 	.init = dma_direct_init,
 	.test_cases = dma_direct_cases,
 };

@@ -21,6 +21,7 @@
 
 #include <kunit/dma.h>
 #include <kunit/test.h>
+#include <kunit/tracepoint.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
@@ -33,7 +34,6 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
-#include <linux/tracepoint.h>
 
 #define BUFFER_ORDER	6
 
@@ -94,7 +94,6 @@ struct dma_iommu_ctx {
 	unsigned int refused;		/* trace events since map_buffer() */
 	unsigned int bounced;
 	unsigned int iommu_maps;
-	unsigned int nr_probes;
 };
 
 /* Tracepoints */
@@ -137,64 +136,12 @@ static void saw_iommu_map(void *data, unsigned long iova, phys_addr_t paddr,
 	ctx->iommu_maps++;
 }
 
-static struct probe {
-	const char *name;
-	void *func;
-	struct tracepoint *tp;
-} probes[] = {
+static const struct kunit_probe probes[] = {
 	{ "dma_map_phys", saw_map_phys },
 	{ "dma_map_sg_err", saw_map_sg_err },
 	{ "swiotlb_bounced", saw_bounce },
 	{ "map", saw_iommu_map },
 };
-
-static void find_tracepoint(struct tracepoint *tp, void *unused)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!strcmp(tp->name, probes[i].name))
-			probes[i].tp = tp;
-}
-
-static int dma_iommu_suite_init(struct kunit_suite *suite)
-{
-	unsigned int i;
-
-	/* The events are not exported to modules, so look them up by name. */
-	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!probes[i].tp)
-			return -ENOENT;
-
-	return 0;
-}
-
-static void unregister_probes(void *data)
-{
-	struct dma_iommu_ctx *ctx = data;
-
-	while (ctx->nr_probes--)
-		tracepoint_probe_unregister(probes[ctx->nr_probes].tp,
-					    probes[ctx->nr_probes].func, ctx);
-	tracepoint_synchronize_unregister();
-}
-
-static void register_probes(struct kunit *test)
-{
-	struct dma_iommu_ctx *ctx = test->priv;
-	struct probe *probe;
-
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, unregister_probes, ctx));
-
-	for (; ctx->nr_probes < ARRAY_SIZE(probes); ctx->nr_probes++) {
-		probe = &probes[ctx->nr_probes];
-		KUNIT_ASSERT_EQ(test, 0,
-				tracepoint_probe_register(probe->tp, probe->func,
-							  ctx));
-	}
-}
 
 /* The device and its obstacles */
 
@@ -1120,7 +1067,7 @@ static int dma_iommu_init(struct kunit *test)
 	set_coherent(test, true);
 	if (!ctx->io_tlb_mem || !ctx->io_tlb_mem->nslabs)
 		kunit_skip(test, "SWIOTLB has no memory on this machine");
-	register_probes(test);
+	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 
 	return 0;
 }
@@ -1159,7 +1106,6 @@ static struct kunit_case dma_iommu_cases[] = {
 
 static struct kunit_suite dma_iommu_suite = {
 	.name = "dma_iommu",
-	.suite_init = dma_iommu_suite_init,
 	.init = dma_iommu_init,
 	.test_cases = dma_iommu_cases,
 };

@@ -24,6 +24,7 @@
 #include <kunit/device.h>
 #include <kunit/dma.h>
 #include <kunit/test.h>
+#include <kunit/tracepoint.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
@@ -41,7 +42,6 @@
 #include <linux/pid.h>
 #include <linux/scatterlist.h>
 #include <linux/swiotlb.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <rdma/ib_umem.h>
 #include <rdma/ib_umem_odp.h>
@@ -69,16 +69,6 @@ enum dma_device {
 	VIRTUAL,	/* none: what the RDMA device gets are virtual addresses */
 };
 
-/* What cases change about a device. */
-struct settings {
-	u64 dma_mask;
-	u64 coherent_dma_mask;
-	u64 bus_dma_limit;
-	struct io_tlb_mem *io_tlb_mem;
-	bool coherent;
-	bool untrusted;
-};
-
 /* What the tracepoints showed. */
 struct observed {
 	unsigned int maps;
@@ -90,11 +80,10 @@ struct observed {
 struct umem_ctx {
 	struct ib_device *ibdev;
 	struct device *dev;
-	struct settings settings;	/* to go back to */
+	struct kunit_dma_settings settings;	/* to go back to */
 	unsigned long addr;		/* of the memory, in the process */
 	struct page *pages[NR_PAGES];	/* each with a reference of ours */
 	struct observed seen;
-	unsigned int nr_probes;
 };
 
 /* The PCI device */
@@ -155,107 +144,25 @@ static void saw_unmap_sg(void *data, struct device *dev,
 	ctx->seen.unmap_attrs = attrs;
 }
 
-static struct probe {
-	const char *name;
-	void *func;
-	struct tracepoint *tp;
-} probes[] = {
+static const struct kunit_probe probes[] = {
 	{ "dma_map_sg", saw_map_sg },
 	{ "dma_unmap_sg", saw_unmap_sg },
 };
 
-static void find_tracepoint(struct tracepoint *tp, void *unused)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!strcmp(tp->name, probes[i].name))
-			probes[i].tp = tp;
-}
-
-static void unregister_probes(void *data)
-{
-	struct umem_ctx *ctx = data;
-
-	while (ctx->nr_probes--)
-		tracepoint_probe_unregister(probes[ctx->nr_probes].tp,
-					    probes[ctx->nr_probes].func, ctx);
-	tracepoint_synchronize_unregister();
-}
-
-static void register_probes(struct kunit *test)
-{
-	struct umem_ctx *ctx = test->priv;
-	struct probe *probe;
-	int ret;
-
-	ret = kunit_add_action_or_reset(test, unregister_probes, ctx);
-	KUNIT_ASSERT_EQ(test, ret, 0);
-
-	for (; ctx->nr_probes < ARRAY_SIZE(probes); ctx->nr_probes++) {
-		probe = &probes[ctx->nr_probes];
-		ret = tracepoint_probe_register(probe->tp, probe->func, ctx);
-		KUNIT_ASSERT_EQ(test, ret, 0);
-	}
-}
-
 /* The device */
-
-/* Does nothing where all devices are coherent, or from a module. */
-static void set_coherent(struct device *dev, bool coherent)
-{
-#if !IS_MODULE(CONFIG_INFINIBAND_UMEM_KUNIT_TEST)
-	arch_setup_dma_ops(dev, coherent);
-#endif
-}
-
-static void skip_unless_coherent_is(struct kunit *test, bool coherent)
-{
-	struct umem_ctx *ctx = test->priv;
-
-	if (dev_is_dma_coherent(ctx->dev) != coherent)
-		kunit_skip(test, "cannot make a %s device here%s",
-			   coherent ? "coherent" : "non-coherent",
-			   IS_MODULE(CONFIG_INFINIBAND_UMEM_KUNIT_TEST) ?
-			   ": arch_setup_dma_ops() is not exported" : "");
-}
-
-static void take_down_settings(struct device *dev, struct settings *settings)
-{
-	settings->dma_mask = *dev->dma_mask;
-	settings->coherent_dma_mask = dev->coherent_dma_mask;
-	settings->bus_dma_limit = dev->bus_dma_limit;
-	settings->io_tlb_mem = dev->dma_io_tlb_mem;
-	settings->coherent = dev_is_dma_coherent(dev);
-	if (dev_is_pci(dev))
-		settings->untrusted = to_pci_dev(dev)->untrusted;
-}
-
-static void restore_settings(struct device *dev, const struct settings *settings)
-{
-	dev->bus_dma_limit = settings->bus_dma_limit;
-	dev->dma_io_tlb_mem = settings->io_tlb_mem;
-	if (dev_is_pci(dev))
-		to_pci_dev(dev)->untrusted = settings->untrusted;
-
-	set_coherent(dev, settings->coherent);
-	/* This is also when the DMA API takes note of coherency. */
-	dma_set_mask(dev, settings->dma_mask);
-	dma_set_coherent_mask(dev, settings->coherent_dma_mask);
-}
 
 static void restore_device(void *data)
 {
 	struct umem_ctx *ctx = data;
 
-	restore_settings(ctx->dev, &ctx->settings);
+	kunit_dma_apply(ctx->dev, &ctx->settings);
 }
 
 /* Get an RDMA device whose DMA is coherent, with nothing in the way. */
 static struct ib_device *use_device(struct kunit *test, enum dma_device device)
 {
 	struct umem_ctx *ctx = test->priv;
-	struct settings settings;
+	struct kunit_dma_settings settings;
 	struct device *dev;
 	int ret;
 
@@ -284,15 +191,15 @@ static struct ib_device *use_device(struct kunit *test, enum dma_device device)
 
 	ctx->ibdev->dma_device = dev;
 	ctx->dev = dev;
-	take_down_settings(dev, &ctx->settings);
+	ctx->settings = kunit_dma_settings(dev);
 	ret = kunit_add_action_or_reset(test, restore_device, ctx);
 	KUNIT_ASSERT_EQ(test, ret, 0);
 
 	settings = ctx->settings;
 	settings.coherent = true;
 	settings.untrusted = device == UNTRUSTED;
-	restore_settings(dev, &settings);
-	skip_unless_coherent_is(test, true);
+	kunit_dma_apply(dev, &settings);
+	kunit_dma_skip_unless_coherent(test, dev, true);
 
 	return ctx->ibdev;
 }
@@ -636,16 +543,15 @@ static void put_obstacle(struct kunit *test)
 {
 	const struct obstacle_param *param = test->param_value;
 	struct umem_ctx *ctx = test->priv;
+	struct kunit_dma_settings settings = kunit_dma_settings(ctx->dev);
 	u64 mask = DMA_BIT_MASK(32);
 	struct io_tlb_mem *mem;
 
 	switch (param->obstacle) {
 	case NOT_COHERENT:
-		set_coherent(ctx->dev, false);
-		skip_unless_coherent_is(test, false);
-		/* This is when the DMA API takes note of it. */
-		KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev,
-						      *ctx->dev->dma_mask));
+		settings.coherent = false;
+		kunit_dma_apply(ctx->dev, &settings);
+		kunit_dma_skip_unless_coherent(test, ctx->dev, false);
 		break;
 	case BOUNCE_FORCED:
 		/*
@@ -673,11 +579,11 @@ static void remove_obstacle(struct kunit *test)
 {
 	const struct obstacle_param *param = test->param_value;
 	struct umem_ctx *ctx = test->priv;
-	struct settings settings = ctx->settings;
+	struct kunit_dma_settings settings = ctx->settings;
 
 	settings.coherent = true;
 	settings.untrusted = param->device == UNTRUSTED;
-	restore_settings(ctx->dev, &settings);
+	kunit_dma_apply(ctx->dev, &settings);
 }
 
 static void prepare_obstacle(struct kunit *test)
@@ -923,21 +829,13 @@ static int umem_init(struct kunit *test)
 	if (xen_pv_domain())
 		kunit_skip(test, "KUnit makes no address spaces for a PV domain");
 
-	register_probes(test);
+	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 
 	return 0;
 }
 
 static int umem_suite_init(struct kunit_suite *suite)
 {
-	unsigned int i;
-
-	/* The events are not exported to modules, so look them up by name. */
-	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (!probes[i].tp)
-			return -ENOENT;
-
 	return pci_register_driver(&umem_driver);
 }
 
