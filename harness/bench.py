@@ -71,7 +71,7 @@ class BenchKernel(build.Kernel):
     def selftests(self):
         return []
 
-    def test_module(self):
+    def test_modules(self):
         work = self.dir / 'bench_module'
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(SOURCE, work)
@@ -136,7 +136,7 @@ def count(kernel, machine):
     where = f'{kernel.flavour} on {machine.name}'
     log = CACHE / 'log' / f'bench-boot-{kernel.base.name}-{kernel.flavour}-{machine.name}.log'
     start = time.monotonic()
-    command = boot.qemu(counting(machine), 'tcg', kernel.image, kernel.initramfs, '')
+    command = boot.qemu(counting(machine), 'tcg', kernel.image, kernel.pack_tests(), '')
     done = boot.Boot(log, boot.start(command, log, boot.TIMEOUT))
     wrong = [done.wrong] if done.wrong else []
     wrong += [line.strip() for line in done.lines() if report.SPLATS.search(line)]

@@ -16,11 +16,11 @@ SANITIZED_TIMEOUT = 1500
 TRIAL_TIMEOUT = 20
 
 
-def qemu(machine, accelerator, image, initrd, append):
+def qemu(machine, accelerator, image, initrd, append, serial='stdio'):
     console = 'hvc0' if machine.hypervisor else CONSOLE[machine.arch]
     arguments = f'console={console} panic=-1 printk.devkmsg=on {machine.append} {append}'.strip()
     return [QEMU[machine.arch], '-accel', accelerator, *machine.qemu,
-            '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-nodefaults',
+            '-display', 'none', '-monitor', 'none', '-serial', serial, '-nodefaults',
             '-no-reboot', *load(machine, image, initrd, arguments)]
 
 
@@ -108,6 +108,16 @@ def boot(machine, kernel, initrd, append, log, timeout=TIMEOUT):
     wrong = start(qemu(machine, accelerator(machine, kernel), kernel, initrd, append),
                   Path(log), timeout)
     return Boot(log, wrong)
+
+
+def interact(machine, kernel, initrd, append):
+    """Run QEMU on the user's terminal until it ends."""
+    # Ctrl-C is for the machine, and Ctrl-A X ends QEMU.
+    command = qemu(machine, accelerator(machine, kernel), kernel, initrd, append, 'mon:stdio')
+    command[command.index('-monitor'):command.index('-monitor') + 2] = []
+    ended = subprocess.run(command).returncode
+    if ended:
+        raise Failure(f'{command[0]} ended with status {ended}')
 
 
 def command(name, image, initrd=None, append=''):

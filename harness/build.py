@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Configure and build a kernel, its test module and selftests, and the initramfs."""
+"""Configure and build a kernel, its test modules and selftests, and the initramfs."""
 
 import functools
 import hashlib
@@ -69,8 +69,9 @@ class Kernel:
     def fragment(self):
         """The configuration on top of allnoconfig."""
         names = ['common', self.arch] + ['sanitizers'] * self.sanitized
-        machines = ''.join((KCONFIG / f'{name}.config').read_text() for name in names)
-        return machines + (self.tests_fragment() if self.with_series else '')
+        paths = [KCONFIG / f'{name}.config' for name in names] + [ROOT / SELFTESTS / 'config']
+        text = ''.join(path.read_text() for path in paths)
+        return text + (self.tests_fragment() if self.with_series else '')
 
     def tests_fragment(self):
         """What the KUnit suites of the series say that they need."""
@@ -117,14 +118,14 @@ class Kernel:
         if warnings:
             raise Failure(f'{what} for {self.name}: {warnings[0].strip()}; see {log}')
 
-    def test_module(self):
-        """The test module for this kernel, which may be a stock one and not have its source."""
+    def test_modules(self):
+        """The test modules for this kernel, which may be a stock one and not have their source."""
         work = self.dir / 'test_modules' / 'modules'
         shutil.rmtree(work.parent, ignore_errors=True)
         shutil.copytree(ROOT / SELFTESTS / 'test_modules', work)
         for header in (ROOT / SELFTESTS).glob('*.h'):
             shutil.copy(header, work.parent)
-        self.run_quietly(self.make(f'M={work}', 'modules'), 'test module')
+        self.run_quietly(self.make(f'M={work}', 'modules'), 'test modules')
         return sorted(work.glob('*.ko'))
 
     def selftests(self):
@@ -140,10 +141,14 @@ class Kernel:
         return [output / source.stem for source in sorted((self.source / SELFTESTS).glob('*.c'))
                 if 'TEST_HARNESS_MAIN' in source.read_text()]
 
-    @functools.cached_property
-    def initramfs(self):
-        """An initramfs with our init, the test module and the selftests."""
-        tests, modules = self.selftests(), self.test_module()
+    @functools.cache
+    def pack_tests(self):
+        """The initramfs for a machine that runs tests."""
+        return self.pack('initramfs')
+
+    def pack(self, name, extra=()):
+        """An initramfs with our init, the test modules and the selftests."""
+        tests, modules = self.selftests(), self.test_modules()
         init = self.dir / 'initramfs.init'
         output_of([ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o', str(init),
                    str(ROOT / 'harness' / 'init.c')])
@@ -152,9 +157,10 @@ class Kernel:
                  'dir /modules 0755 0 0', 'dir /tests 0755 0 0']
         lines += [f'file /modules/{module.name} {module} 0644 0 0' for module in modules]
         lines += [f'file /tests/{test.name} {test} 0755 0 0' for test in tests]
-        listing = self.dir / 'initramfs.list'
+        lines += extra
+        listing = self.dir / f'{name}.list'
         listing.write_text('\n'.join(lines) + '\n')
-        archive = self.dir / 'initramfs.cpio'
+        archive = self.dir / f'{name}.cpio'
         with open(archive, 'wb') as output:
             made = subprocess.run([self.dir / 'usr' / 'gen_init_cpio', listing], stdout=output,
                                   stderr=subprocess.PIPE, text=True)
@@ -168,7 +174,7 @@ def command(name, arch, flavour='series'):
         raise Failure(f'unknown architecture {arch}: choose one of {", ".join(ARCH)}')
     with cache_lock():
         kernel = Kernel(Base(name), arch, flavour == 'series').build()
-        say(f'{kernel.image}\n{kernel.initramfs}')
+        say(f'{kernel.image}\n{kernel.pack_tests()}')
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -69,6 +70,8 @@ class PrivateApt:
             'Dir::Etc::SourceParts=/dev/null', 'Dir::Etc::PreferencesParts=/dev/null',
             'Dir::Etc::Preferences=/dev/null', 'APT::Sandbox::User=root',
             'APT::Update::Error-Mode=any',
+            # Whatever this system is, packages for the machines have to be found.
+            'APT::Architectures::=amd64', 'APT::Architectures::=arm64',
         ) for option in ('-o', setting)]
 
     def get(self, *arguments):
@@ -135,6 +138,27 @@ def tarball(version, sources):
         except Failure as reason:
             reasons.append(str(reason))
     raise Failure(f'no source of Linux {version} could be had: ' + '; '.join(reasons))
+
+
+def package(source):
+    """A Debian package, verified, from the cache or from the archive."""
+    target = CACHE / 'sources' / source['file']
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        try:
+            return verify(target, source, f'{target}, kept from an earlier run,')
+        except Failure as reason:
+            say(f'  {reason}; fetching it again')
+    say(f'  fetch {source["package"]}')
+    return download(source, target)
+
+
+def member(source):
+    """The one file of a Debian package that is wanted; nothing is installed."""
+    archive = package(source)
+    with tempfile.TemporaryDirectory() as scratch:
+        output_of(['dpkg-deb', '--extract', str(archive), scratch])
+        return (Path(scratch) / source['member']).read_bytes()
 
 
 def unpack(archive, target, source=None):

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The only process of a test machine: loads every module in /modules, runs
- * every program in /tests and powers the machine off.
+ * The first process of a test machine: loads every module in /modules, runs the
+ * programs in /tests that its arguments name, or all of them, and powers the machine
+ * off. The kernel hands on what follows "--" on its command line. With the argument
+ * "shell" it leaves the machine to the user instead, until the shell ends.
  *
  * All output goes through /dev/kmsg, a line at a time, so that it cannot be
  * torn by what the kernel prints meanwhile, and one log holds both in order.
@@ -22,6 +24,8 @@
 #include <unistd.h>
 
 static int kmsg = -1;
+static char **wanted;
+static int nr_wanted;
 
 static void say(const char *format, ...)
 {
@@ -55,6 +59,16 @@ static void load_module(const char *path)
 		close(fd);
 }
 
+static int is_wanted(const char *path)
+{
+	int i;
+
+	for (i = 0; i < nr_wanted; i++)
+		if (!strcmp(strrchr(path, '/') + 1, wanted[i]))
+			return 1;
+	return !nr_wanted;
+}
+
 /* Hand on what the test prints, and say how it ended. */
 static void run_test(const char *path)
 {
@@ -63,6 +77,8 @@ static void run_test(const char *path)
 	FILE *output;
 	pid_t pid;
 
+	if (!is_wanted(path))
+		return;
 	say("harness: begin %s", path);
 	if (pipe(pipefd)) {
 		say("harness: pipe: %s", strerror(errno));
@@ -135,8 +151,39 @@ static void find_leaks(void)
 	fclose(file);
 }
 
-int main(void)
+/* Give the user a shell on the console, with job control. */
+static void run_shell(void)
 {
+	static char *const install[] = { "busybox", "--install", "-s", "/bin", NULL };
+	static char *const shell[] = { "busybox", "setsid", "cttyhack", "/bin/sh", NULL };
+	static char *const environment[] = { "PATH=/bin:/tests", "HOME=/", "TERM=linux", NULL };
+	pid_t pid;
+
+	pid = fork();
+	if (!pid) {
+		execve("/bin/busybox", install, environment);
+		_exit(127);
+	}
+	waitpid(pid, NULL, 0);
+
+	puts("\nThe modules are loaded, and the tests are in /tests: dma_coherent runs the first.\n"
+	     "The machine powers off when you leave: exit, or Ctrl-A X to end QEMU at once.\n");
+	pid = fork();
+	if (!pid) {
+		chdir("/tests");
+		execve("/bin/busybox", shell, environment);
+		_exit(127);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+	int shell = argc == 2 && !strcmp(argv[1], "shell");
+
+	wanted = argv + 1;
+	nr_wanted = argc - 1;
+
 	mkdir("/dev", 0755);
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
@@ -147,8 +194,12 @@ int main(void)
 	mount_or_say("tracefs", "/sys/kernel/tracing");
 
 	for_each_file("/modules", load_module);
-	for_each_file("/tests", run_test);
-	find_leaks();
+	if (shell) {
+		run_shell();
+	} else {
+		for_each_file("/tests", run_test);
+		find_leaks();
+	}
 
 	say("harness: done");
 	sync();

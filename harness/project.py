@@ -126,9 +126,8 @@ class Machine:
         self.append = description.get('append', '')
         # Xen, if the kernel is to run as its dom0: where it comes from, its command line.
         self.hypervisor = description.get('hypervisor')
-        # Whether make run boots it, and whether mappings bounce there at all.
-        self.run = description.get('run', False)
-        self.bounces = description.get('bounces', False)
+        # What becomes of the mappings that the selftests make there.
+        self.expect = description.get('expect', {})
 
 
 def machine_names():

@@ -98,12 +98,21 @@ def split(lines):
     return kernel, programs
 
 
+def outcomes(output):
+    """What the lines of a selftest say of its mappings."""
+    return [{key: quoted or plain for key, quoted, plain in
+             re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', line)}
+            for line in output if '# outcome:' in line]
+
+
 class Expectation:
     """The suites and cases that the sources of a base name."""
 
     def __init__(self, base, pattern=None, arch=None):
         self.pattern = pattern
         self.suites, self.programs = {}, {}
+        # Which of the programs say what became of their mappings.
+        self.telling = set()
         elsewhere = set()
         for name in base.new_files():
             text = (base.root / name).read_text() if name.endswith('.c') else ''
@@ -117,6 +126,8 @@ class Expectation:
             elif name.startswith('tools/testing/selftests/dma/') and 'TEST_HARNESS_MAIN' in text:
                 self.programs[Path(name).stem] = set(
                     re.findall(r'^TEST(?:_F(?:_TIMEOUT)?\(\w+,\s*|\()(\w+)', text, re.M))
+                if 'print_outcome(' in text:
+                    self.telling.add(Path(name).stem)
         if pattern:
             known = ', '.join(sorted([*self.suites, *self.programs]))
             suite, _, case = pattern.partition('.')
@@ -127,6 +138,13 @@ class Expectation:
                 raise Failure(f'unknown SUITE={pattern}: choose one of {known}, or '
                               f'suite.case of a KUnit suite')
         self.suites = {name: cases for name, cases in self.suites.items() if name not in elsewhere}
+
+    def only_telling(self):
+        """Leave out all that does not say what became of mappings."""
+        self.suites = {}
+        self.programs = {name: cases for name, cases in self.programs.items()
+                         if name in self.telling}
+        return self
 
     @staticmethod
     def is_built(base, name, arch):
@@ -221,9 +239,7 @@ class Report:
                 continue
             output, status = programs[name]
             self.read(output, source, name, name)
-            self.outcomes += [{key: quoted or plain for key, quoted, plain in
-                               re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', line)}
-                              for line in output if '# outcome:' in line]
+            self.outcomes += outcomes(output)
             failed = any(result.suite == name and result.status == 'failed'
                          for result in self.results)
             if status not in ('exit 0', 'exit 4') and not failed:

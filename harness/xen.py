@@ -3,43 +3,26 @@
 
 import gzip
 import sys
-import tempfile
 import zlib
 from pathlib import Path
 
 from harness import fetch
-from harness.project import CACHE, Failure, Machine, main, output_of, say
+from harness.project import CACHE, Failure, Machine, main, say
 
 INSTALLED = Path('/')
-
-
-def package(source):
-    """The Debian package, verified, from the cache or from the archive."""
-    target = CACHE / 'sources' / source['file']
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        try:
-            return fetch.verify(target, source, f'{target}, kept from an earlier run,')
-        except Failure as reason:
-            say(f'  {reason}; fetching it again')
-    say(f'  fetch {source["package"]}')
-    return fetch.download(source, target)
 
 
 def packed(source):
     """The hypervisor as distributions ship it; one that is installed is second choice."""
     installed = INSTALLED / source['member']
     try:
-        archive = package(source)
+        return fetch.member(source)
     except Failure as reason:
         if installed.exists():
             return installed.read_bytes()
         name = source['package'].partition('=')[0]
         raise Failure(f'{reason}; machines that need Xen can do with an installed one: '
                       f'"apt-get install {name}" as root') from reason
-    with tempfile.TemporaryDirectory() as scratch:
-        output_of(['dpkg-deb', '--extract', str(archive), scratch])
-        return (Path(scratch) / source['member']).read_bytes()
 
 
 def image(source):

@@ -50,7 +50,7 @@ class Xen(Case):
         self.assertEqual(self.fetched, ['hypervisor=1'])
 
     def test_package_that_is_kept_is_verified(self):
-        xen.package(self.source).write_bytes(b'other')
+        fetch.package(self.source).write_bytes(b'other')
         self.assertEqual(xen.image(self.source).read_bytes(), b'Xen')
         self.assertIn('kept from an earlier run, is truncated', self.output.getvalue())
 

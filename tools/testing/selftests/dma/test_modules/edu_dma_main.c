@@ -28,12 +28,13 @@
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/xarray.h>
 
-#include "../edu_dma.h"
+#include "edu_dma_priv.h"
 
 #define EDU_VENDOR_ID		0x1234
 #define EDU_DEVICE_ID		0x11e8
@@ -66,34 +67,6 @@
 #define EDU_DMA_MAX_SEGMENT	SZ_64K
 
 /**
- * struct edu_dma - one device
- * @ref: held by the driver, and by every open file
- * @misc: /dev/edu_dmaN
- * @name: "edu_dmaN"
- * @id: N
- * @lock: protects what follows. A transfer holds it to the end, so there is one
- *	at a time, and no mapping goes away under it.
- * @pdev: the PCI device; NULL once the driver has let go of it
- * @mmio: its registers; valid as long as @pdev is
- * @mappings: all mappings of all files
- * @dma_bits: the width of the DMA mask; 0 before the first mapping
- * @stuck: a transfer timed out
- */
-struct edu_dma {
-	struct kref ref;
-	struct miscdevice misc;
-	char name[24];
-	int id;
-
-	struct mutex lock;	/* protects what follows */
-	struct pci_dev *pdev;
-	void __iomem *mmio;
-	struct list_head mappings;
-	u32 dma_bits;
-	bool stuck;
-};
-
-/**
  * struct edu_dma_file - one open file
  * @edu: the device it is for
  * @mappings: its &struct edu_dma_mapping, by handle
@@ -104,23 +77,21 @@ struct edu_dma_file {
 };
 
 /**
- * struct edu_dma_mapping - user memory that the device may access
- * @node: in &edu_dma.mappings
+ * struct edu_dma_pages - user memory that is pinned for as long as it is mapped
+ * @mapping: what the rest of the driver sees
  * @pages: the pinned pages
  * @nr_pages: their number
  * @offset: where the memory begins in the first page
- * @length: its length in bytes
  * @attrs: what it was mapped with, for unmapping it
  * @single: it is part of one page and has @dma_addr; otherwise it has @sgt
  * @dma_addr: the DMA address
  * @sgt: the list of segments
  */
-struct edu_dma_mapping {
-	struct list_head node;
+struct edu_dma_pages {
+	struct edu_dma_mapping mapping;
 	struct page **pages;
 	unsigned long nr_pages;
 	unsigned int offset;
-	size_t length;
 	unsigned long attrs;
 	bool single;
 	dma_addr_t dma_addr;
@@ -153,174 +124,20 @@ static void edu_dma_free(struct kref *ref)
 	kfree(edu);
 }
 
-static int edu_dma_pin(struct edu_dma_mapping *mapping, unsigned long addr)
-{
-	unsigned long pinned = 0;
-	int ret;
-
-	mapping->nr_pages = PFN_UP(mapping->offset + mapping->length);
-	mapping->pages = kvmalloc_array(mapping->nr_pages, sizeof(*mapping->pages),
-					GFP_KERNEL);
-	if (!mapping->pages)
-		return -ENOMEM;
-
-	/* A short count says that the next page fails, but not why. Ask again. */
-	while (pinned < mapping->nr_pages) {
-		ret = pin_user_pages_fast((addr & PAGE_MASK) + pinned * PAGE_SIZE,
-					  mapping->nr_pages - pinned,
-					  FOLL_WRITE | FOLL_LONGTERM,
-					  mapping->pages + pinned);
-		if (ret < 0)
-			goto err_unpin;
-		pinned += ret;
-	}
-
-	return 0;
-
-err_unpin:
-	unpin_user_pages(mapping->pages, pinned);
-	kvfree(mapping->pages);
-	return ret;
-}
-
 /*
- * Pin the memory and make its list. This may fault pages in, and so wait for user
- * space: not for callers with the device's lock.
+ * Transfer between memory and the device's own buffer, and wait until it is done. Not
+ * for anything to be interrupted: the device works to the end in any case.
  */
-static struct edu_dma_mapping *
-edu_dma_mapping_create(const struct edu_dma_map *arg)
+int edu_dma_run(struct edu_dma *edu, dma_addr_t addr,
+		const struct edu_dma_access *access)
 {
-	struct edu_dma_mapping *mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
-	int ret;
-
-	if (!mapping)
-		return ERR_PTR(-ENOMEM);
-
-	mapping->offset = offset_in_page(arg->addr);
-	mapping->length = arg->length;
-	mapping->attrs = arg->attrs;
-	mapping->single = arg->flags & EDU_DMA_MAP_PAGE;
-
-	ret = edu_dma_pin(mapping, arg->addr);
-	if (ret)
-		goto err_free;
-
-	if (mapping->single)
-		return mapping;
-
-	ret = sg_alloc_table_from_pages_segment(&mapping->sgt, mapping->pages,
-						mapping->nr_pages,
-						mapping->offset, mapping->length,
-						EDU_DMA_MAX_SEGMENT, GFP_KERNEL);
-	if (ret)
-		goto err_unpin;
-
-	return mapping;
-
-err_unpin:
-	unpin_user_pages(mapping->pages, mapping->nr_pages);
-	kvfree(mapping->pages);
-err_free:
-	kfree(mapping);
-	return ERR_PTR(ret);
-}
-
-static void edu_dma_mapping_destroy(struct edu_dma_mapping *mapping)
-{
-	if (!mapping->single)
-		sg_free_table(&mapping->sgt);
-	/* The device may have written to any of them. */
-	unpin_user_pages_dirty_lock(mapping->pages, mapping->nr_pages, true);
-	kvfree(mapping->pages);
-	kfree(mapping);
-}
-
-static int edu_dma_map(struct edu_dma *edu, struct edu_dma_mapping *mapping,
-		       u32 dma_bits)
-{
-	struct device *dev;
-	int ret;
-
-	lockdep_assert_held(&edu->lock);
-
-	if (!edu->pdev)
-		return -ENODEV;
-	dev = &edu->pdev->dev;
-
-	if (edu->dma_bits != dma_bits) {
-		if (!list_empty(&edu->mappings))
-			return -EBUSY;
-		/* Not the errno of the call: -EIO is what a refused page gets. */
-		if (dma_set_mask(dev, DMA_BIT_MASK(dma_bits)))
-			return -ENXIO;
-		edu->dma_bits = dma_bits;
-	}
-
-	if (mapping->single) {
-		mapping->dma_addr = dma_map_page_attrs(dev, mapping->pages[0],
-						       mapping->offset,
-						       mapping->length,
-						       DMA_BIDIRECTIONAL,
-						       mapping->attrs);
-		if (dma_mapping_error(dev, mapping->dma_addr))
-			return -EIO;
-	} else {
-		ret = dma_map_sgtable(dev, &mapping->sgt, DMA_BIDIRECTIONAL,
-				      mapping->attrs);
-		if (ret)
-			return ret;
-	}
-
-	list_add(&mapping->node, &edu->mappings);
-	return 0;
-}
-
-static void edu_dma_unmap(struct edu_dma *edu, struct edu_dma_mapping *mapping)
-{
-	struct device *dev = &edu->pdev->dev;
-
-	lockdep_assert_held(&edu->lock);
-
-	list_del(&mapping->node);
-	if (mapping->single)
-		dma_unmap_page_attrs(dev, mapping->dma_addr, mapping->length,
-				     DMA_BIDIRECTIONAL, mapping->attrs);
-	else
-		dma_unmap_sgtable(dev, &mapping->sgt, DMA_BIDIRECTIONAL,
-				  mapping->attrs);
-}
-
-/*
- * Where the device finds the byte at @offset of the mapping. Reduces @length to
- * what it can reach from there in one transfer.
- */
-static dma_addr_t edu_dma_addr(struct edu_dma_mapping *mapping, u64 offset,
-			       u32 *length)
-{
-	struct scatterlist *sg;
-	int i;
-
-	if (mapping->single)
-		return mapping->dma_addr + offset;
-
-	for_each_sgtable_dma_sg(&mapping->sgt, sg, i) {
-		if (offset < sg_dma_len(sg)) {
-			*length = min_t(u64, *length, sg_dma_len(sg) - offset);
-			return sg_dma_address(sg) + offset;
-		}
-		offset -= sg_dma_len(sg);
-	}
-
-	return DMA_MAPPING_ERROR;
-}
-
-static int edu_dma_run(struct edu_dma *edu, dma_addr_t addr, u64 buffer,
-		       u32 length, u32 direction)
-{
+	u64 buffer = EDU_DMA_BUFFER + access->buffer;
 	u64 cmd;
 	int ret;
 
-	if (direction == EDU_DMA_TO_DEVICE) {
+	lockdep_assert_held(&edu->lock);
+
+	if (access->direction == EDU_DMA_TO_DEVICE) {
 		writeq(addr, edu->mmio + EDU_DMA_SRC);
 		writeq(buffer, edu->mmio + EDU_DMA_DST);
 		cmd = EDU_DMA_CMD_RUN;
@@ -329,7 +146,7 @@ static int edu_dma_run(struct edu_dma *edu, dma_addr_t addr, u64 buffer,
 		writeq(addr, edu->mmio + EDU_DMA_DST);
 		cmd = EDU_DMA_CMD_RUN | EDU_DMA_CMD_TO_RAM;
 	}
-	writeq(length, edu->mmio + EDU_DMA_COUNT);
+	writeq(access->length, edu->mmio + EDU_DMA_COUNT);
 	writeq(cmd, edu->mmio + EDU_DMA_CMD);
 
 	ret = readq_poll_timeout(edu->mmio + EDU_DMA_CMD, cmd,
@@ -348,55 +165,354 @@ static int edu_dma_run(struct edu_dma *edu, dma_addr_t addr, u64 buffer,
 	return ret;
 }
 
-static int edu_dma_transfer(struct edu_dma_file *file,
-			    const struct edu_dma_transfer *arg)
+/* The same with the segment of a list in which the access begins. */
+int edu_dma_run_sgt(struct edu_dma *edu, struct sg_table *sgt,
+		    struct edu_dma_access *access)
 {
-	struct edu_dma *edu = file->edu;
-	struct edu_dma_mapping *mapping;
-	dma_addr_t addr;
-	u32 done, len;
+	u64 offset = access->offset;
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		if (offset < sg_dma_len(sg)) {
+			access->length = min_t(u64, access->length,
+					       sg_dma_len(sg) - offset);
+			return edu_dma_run(edu, sg_dma_address(sg) + offset, access);
+		}
+		offset -= sg_dma_len(sg);
+	}
+
+	/* The list is shorter than the mapping. */
+	WARN_ON_ONCE(1);
+	return -EIO;
+}
+
+/* Pinned pages */
+
+static struct edu_dma_pages *to_pages(struct edu_dma_mapping *mapping)
+{
+	return container_of(mapping, struct edu_dma_pages, mapping);
+}
+
+static int edu_dma_pages_map(struct edu_dma *edu, struct edu_dma_mapping *mapping)
+{
+	struct edu_dma_pages *pages = to_pages(mapping);
+	struct device *dev = &edu->pdev->dev;
+
+	if (!pages->single)
+		return dma_map_sgtable(dev, &pages->sgt, DMA_BIDIRECTIONAL,
+				       pages->attrs);
+
+	pages->dma_addr = dma_map_page_attrs(dev, pages->pages[0], pages->offset,
+					     mapping->length, DMA_BIDIRECTIONAL,
+					     pages->attrs);
+	return dma_mapping_error(dev, pages->dma_addr) ? -EIO : 0;
+}
+
+static void edu_dma_pages_unmap(struct edu_dma *edu, struct edu_dma_mapping *mapping)
+{
+	struct edu_dma_pages *pages = to_pages(mapping);
+	struct device *dev = &edu->pdev->dev;
+
+	if (pages->single)
+		dma_unmap_page_attrs(dev, pages->dma_addr, mapping->length,
+				     DMA_BIDIRECTIONAL, pages->attrs);
+	else
+		dma_unmap_sgtable(dev, &pages->sgt, DMA_BIDIRECTIONAL, pages->attrs);
+}
+
+static int edu_dma_pages_transfer(struct edu_dma *edu, struct edu_dma_mapping *mapping,
+				  struct edu_dma_access *access)
+{
+	struct edu_dma_pages *pages = to_pages(mapping);
+
+	if (pages->single)
+		return edu_dma_run(edu, pages->dma_addr + access->offset, access);
+	return edu_dma_run_sgt(edu, &pages->sgt, access);
+}
+
+static void edu_dma_pages_free(struct edu_dma_mapping *mapping)
+{
+	struct edu_dma_pages *pages = to_pages(mapping);
+
+	if (!pages->single)
+		sg_free_table(&pages->sgt);
+	/* The device may have written to any of them. */
+	unpin_user_pages_dirty_lock(pages->pages, pages->nr_pages, true);
+	kvfree(pages->pages);
+	kfree(pages);
+}
+
+static const struct edu_dma_mapping_ops edu_dma_pages_ops = {
+	.map = edu_dma_pages_map,
+	.unmap = edu_dma_pages_unmap,
+	.transfer = edu_dma_pages_transfer,
+	.free = edu_dma_pages_free,
+};
+
+static int edu_dma_pin(struct edu_dma_pages *pages, unsigned long addr)
+{
+	unsigned long pinned = 0;
+	int ret;
+
+	pages->nr_pages = PFN_UP(pages->offset + pages->mapping.length);
+	pages->pages = kvmalloc_array(pages->nr_pages, sizeof(*pages->pages),
+				      GFP_KERNEL);
+	if (!pages->pages)
+		return -ENOMEM;
+
+	/* A short count says that the next page fails, but not why. Ask again. */
+	while (pinned < pages->nr_pages) {
+		ret = pin_user_pages_fast((addr & PAGE_MASK) + pinned * PAGE_SIZE,
+					  pages->nr_pages - pinned,
+					  FOLL_WRITE | FOLL_LONGTERM,
+					  pages->pages + pinned);
+		if (ret < 0)
+			goto err_unpin;
+		pinned += ret;
+	}
+
+	return 0;
+
+err_unpin:
+	unpin_user_pages(pages->pages, pinned);
+	kvfree(pages->pages);
+	return ret;
+}
+
+/*
+ * Pin the memory and make its list. This may fault pages in, and so wait for user
+ * space: not for callers with the device's lock.
+ */
+static struct edu_dma_mapping *edu_dma_pages_create(const struct edu_dma_map *arg)
+{
+	struct edu_dma_pages *pages = kzalloc(sizeof(*pages), GFP_KERNEL);
+	int ret;
+
+	if (!pages)
+		return ERR_PTR(-ENOMEM);
+
+	edu_dma_mapping_init(&pages->mapping, &edu_dma_pages_ops, arg->length);
+	pages->offset = offset_in_page(arg->addr);
+	pages->attrs = arg->attrs;
+	pages->single = arg->flags & EDU_DMA_MAP_PAGE;
+
+	ret = edu_dma_pin(pages, arg->addr);
+	if (ret)
+		goto err_free;
+
+	if (pages->single)
+		return &pages->mapping;
+
+	ret = sg_alloc_table_from_pages_segment(&pages->sgt, pages->pages,
+						pages->nr_pages, pages->offset,
+						arg->length, EDU_DMA_MAX_SEGMENT,
+						GFP_KERNEL);
+	if (ret)
+		goto err_unpin;
+
+	return &pages->mapping;
+
+err_unpin:
+	unpin_user_pages(pages->pages, pages->nr_pages);
+	kvfree(pages->pages);
+err_free:
+	kfree(pages);
+	return ERR_PTR(ret);
+}
+
+/* All kinds of mappings */
+
+void edu_dma_mapping_init(struct edu_dma_mapping *mapping,
+			  const struct edu_dma_mapping_ops *ops, u64 length)
+{
+	kref_init(&mapping->ref);
+	INIT_LIST_HEAD(&mapping->node);
+	mapping->ops = ops;
+	mapping->length = length;
+}
+
+static void edu_dma_mapping_release(struct kref *ref)
+{
+	struct edu_dma_mapping *mapping =
+		container_of(ref, struct edu_dma_mapping, ref);
+
+	mapping->ops->free(mapping);
+}
+
+static void edu_dma_mapping_put(struct edu_dma_mapping *mapping)
+{
+	kref_put(&mapping->ref, edu_dma_mapping_release);
+}
+
+static int edu_dma_map(struct edu_dma *edu, struct edu_dma_mapping *mapping,
+		       u32 dma_bits)
+{
 	int ret;
 
 	lockdep_assert_held(&edu->lock);
 
 	if (!edu->pdev)
 		return -ENODEV;
-	if (edu->stuck)
-		return -EIO;
 
-	mapping = xa_load(&file->mappings, arg->handle);
-	if (!mapping)
-		return -ENOENT;
+	if (edu->dma_bits != dma_bits) {
+		if (!list_empty(&edu->mappings))
+			return -EBUSY;
+		/* Not the errno of the call: -EIO is what a refused page gets. */
+		if (dma_set_mask(&edu->pdev->dev, DMA_BIT_MASK(dma_bits)))
+			return -ENXIO;
+		edu->dma_bits = dma_bits;
+	}
+
+	ret = mapping->ops->map(edu, mapping);
+	if (ret)
+		return ret;
+
+	list_add(&mapping->node, &edu->mappings);
+	return 0;
+}
+
+static void edu_dma_unmap(struct edu_dma *edu, struct edu_dma_mapping *mapping)
+{
+	lockdep_assert_held(&edu->lock);
+
+	list_del_init(&mapping->node);
+	mapping->ops->unmap(edu, mapping);
+}
+
+/*
+ * Map, and give the mapping a handle, which goes to @uhandle. Takes over the mapping,
+ * also on failure.
+ */
+static int edu_dma_add(struct edu_dma_file *file, struct edu_dma_mapping *mapping,
+		       u32 dma_bits, u32 __user *uhandle)
+{
+	struct edu_dma *edu = file->edu;
+	u32 handle;
+	int ret;
+
+	/*
+	 * Hand the handle out before there is anything behind it. What can fail
+	 * here then fails before the memory is mapped, and nobody else can guess
+	 * a handle and unmap what this call is about to return.
+	 */
+	ret = xa_alloc(&file->mappings, &handle, NULL, xa_limit_32b, GFP_KERNEL);
+	if (ret)
+		goto err_put;
+	if (put_user(handle, uhandle)) {
+		ret = -EFAULT;
+		goto err_release;
+	}
+
+	ret = mutex_lock_interruptible(&edu->lock);
+	if (ret)
+		goto err_release;
+	ret = edu_dma_map(edu, mapping, dma_bits);
+	if (!ret)
+		/* The entry is reserved, so this needs no memory. */
+		xa_store(&file->mappings, handle, mapping, GFP_KERNEL);
+	mutex_unlock(&edu->lock);
+	if (ret)
+		goto err_release;
+
+	return 0;
+
+err_release:
+	xa_release(&file->mappings, handle);
+err_put:
+	edu_dma_mapping_put(mapping);
+	return ret;
+}
+
+static int edu_dma_transfer_some(struct edu_dma *edu, struct edu_dma_mapping *mapping,
+				 struct edu_dma_access *access)
+{
+	int ret;
+
+	if (mapping->ops->find) {
+		ret = mapping->ops->find(mapping, access);
+		if (ret)
+			return ret;
+	}
+
+	ret = mutex_lock_interruptible(&edu->lock);
+	if (ret)
+		return ret;
+
+	if (!edu->pdev)
+		ret = -ENODEV;
+	else if (edu->stuck)
+		ret = -EIO;
+	else if (list_empty(&mapping->node))
+		ret = -ENOENT;
+	else
+		ret = mapping->ops->transfer(edu, mapping, access);
+	mutex_unlock(&edu->lock);
+	return ret;
+}
+
+static int edu_dma_transfer(struct edu_dma *edu, struct edu_dma_mapping *mapping,
+			    const struct edu_dma_transfer *arg)
+{
+	struct edu_dma_access access = { .direction = arg->direction };
+	u32 done = 0;
+	int ret;
+
 	if (arg->offset > mapping->length ||
 	    arg->length > mapping->length - arg->offset)
 		return -EINVAL;
 
-	for (done = 0; done < arg->length; done += len) {
-		len = arg->length - done;
-		addr = edu_dma_addr(mapping, arg->offset + done, &len);
-		if (WARN_ON_ONCE(addr == DMA_MAPPING_ERROR))
-			return -EIO;
-		ret = edu_dma_run(edu, addr, EDU_DMA_BUFFER + done, len,
-				  arg->direction);
+	while (done < arg->length) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+
+		access.offset = arg->offset + done;
+		access.buffer = done;
+		access.length = arg->length - done;
+		ret = edu_dma_transfer_some(edu, mapping, &access);
+		if (ret == -EAGAIN)
+			continue;
 		if (ret)
 			return ret;
+		done += access.length;
 	}
 
 	return 0;
 }
 
+/* The mapping with a handle, for edu_dma_mapping_put(). */
+static struct edu_dma_mapping *edu_dma_mapping_get(struct edu_dma_file *file, u32 handle)
+{
+	struct edu_dma_mapping *mapping;
+	int ret;
+
+	ret = mutex_lock_interruptible(&file->edu->lock);
+	if (ret)
+		return ERR_PTR(ret);
+
+	mapping = xa_load(&file->mappings, handle);
+	if (!file->edu->pdev)
+		mapping = ERR_PTR(-ENODEV);
+	else if (mapping)
+		kref_get(&mapping->ref);
+	else
+		mapping = ERR_PTR(-ENOENT);
+	mutex_unlock(&file->edu->lock);
+	return mapping;
+}
+
+/* The ioctls */
+
 static int edu_dma_ioctl_map(struct edu_dma_file *file,
 			     struct edu_dma_map __user *uarg)
 {
-	struct edu_dma *edu = file->edu;
 	struct edu_dma_mapping *mapping;
 	struct edu_dma_map arg;
 	u64 last;
-	int ret;
 
 	if (copy_from_user(&arg, uarg, sizeof(arg)))
 		return -EFAULT;
-	if (arg.flags & ~EDU_DMA_MAP_PAGE || arg.pad)
+	if (arg.flags & ~(EDU_DMA_MAP_PAGE | EDU_DMA_MAP_MIRROR) || arg.pad)
 		return -EINVAL;
 	if (!arg.dma_bits || arg.dma_bits > 64)
 		return -EINVAL;
@@ -409,47 +525,46 @@ static int edu_dma_ioctl_map(struct edu_dma_file *file,
 	if (arg.flags & EDU_DMA_MAP_PAGE && PFN_DOWN(arg.addr) != PFN_DOWN(last))
 		return -EINVAL;
 
-	mapping = edu_dma_mapping_create(&arg);
+	if (!(arg.flags & EDU_DMA_MAP_MIRROR))
+		mapping = edu_dma_pages_create(&arg);
+	else if (arg.flags & EDU_DMA_MAP_PAGE)
+		mapping = ERR_PTR(-EINVAL);
+	else
+		mapping = edu_dma_mirror_create(&arg);
 	if (IS_ERR(mapping))
 		return PTR_ERR(mapping);
 
-	/*
-	 * Hand the handle out before there is anything behind it. What can fail
-	 * here then fails before the memory is mapped, and nobody else can guess
-	 * a handle and unmap what this call is about to return.
-	 */
-	ret = xa_alloc(&file->mappings, &arg.handle, NULL, xa_limit_32b,
-		       GFP_KERNEL);
-	if (ret)
-		goto err_destroy;
-	if (put_user(arg.handle, &uarg->handle)) {
-		ret = -EFAULT;
-		goto err_release;
+	return edu_dma_add(file, mapping, arg.dma_bits, &uarg->handle);
+}
+
+static int edu_dma_ioctl_import(struct edu_dma_file *file,
+				struct edu_dma_import __user *uarg)
+{
+	struct edu_dma_mapping *mapping;
+	struct edu_dma_import arg;
+
+	if (copy_from_user(&arg, uarg, sizeof(arg)))
+		return -EFAULT;
+	if (arg.flags & ~EDU_DMA_IMPORT_UNAWARE)
+		return -EINVAL;
+	if (!arg.dma_bits || arg.dma_bits > 64)
+		return -EINVAL;
+
+	mapping = edu_dma_import_create(&arg);
+	if (IS_ERR(mapping))
+		return PTR_ERR(mapping);
+	if (put_user(arg.length, &uarg->length)) {
+		edu_dma_mapping_put(mapping);
+		return -EFAULT;
 	}
 
-	ret = mutex_lock_interruptible(&edu->lock);
-	if (ret)
-		goto err_release;
-	ret = edu_dma_map(edu, mapping, arg.dma_bits);
-	if (!ret)
-		/* The entry is reserved, so this needs no memory. */
-		xa_store(&file->mappings, arg.handle, mapping, GFP_KERNEL);
-	mutex_unlock(&edu->lock);
-	if (ret)
-		goto err_release;
-
-	return 0;
-
-err_release:
-	xa_release(&file->mappings, arg.handle);
-err_destroy:
-	edu_dma_mapping_destroy(mapping);
-	return ret;
+	return edu_dma_add(file, mapping, arg.dma_bits, &uarg->handle);
 }
 
 static int edu_dma_ioctl_transfer(struct edu_dma_file *file,
 				  struct edu_dma_transfer __user *uarg)
 {
+	struct edu_dma_mapping *mapping;
 	struct edu_dma_transfer arg;
 	int ret;
 
@@ -461,11 +576,11 @@ static int edu_dma_ioctl_transfer(struct edu_dma_file *file,
 	if (!arg.length || arg.length > EDU_DMA_MAX_TRANSFER || arg.pad)
 		return -EINVAL;
 
-	ret = mutex_lock_interruptible(&file->edu->lock);
-	if (ret)
-		return ret;
-	ret = edu_dma_transfer(file, &arg);
-	mutex_unlock(&file->edu->lock);
+	mapping = edu_dma_mapping_get(file, arg.handle);
+	if (IS_ERR(mapping))
+		return PTR_ERR(mapping);
+	ret = edu_dma_transfer(file->edu, mapping, &arg);
+	edu_dma_mapping_put(mapping);
 	return ret;
 }
 
@@ -497,7 +612,11 @@ static int edu_dma_ioctl_unmap(struct edu_dma_file *file,
 	}
 	xa_erase(&file->mappings, arg.handle);
 	edu_dma_unmap(edu, mapping);
-	edu_dma_mapping_destroy(mapping);
+	mutex_unlock(&edu->lock);
+
+	edu_dma_mapping_put(mapping);
+	return 0;
+
 unlock:
 	mutex_unlock(&edu->lock);
 	return ret;
@@ -514,6 +633,8 @@ static long edu_dma_ioctl(struct file *filp, unsigned int cmd, unsigned long arg
 		return edu_dma_ioctl_transfer(filp->private_data, uarg);
 	case EDU_DMA_UNMAP:
 		return edu_dma_ioctl_unmap(filp->private_data, uarg);
+	case EDU_DMA_IMPORT:
+		return edu_dma_ioctl_import(filp->private_data, uarg);
 	default:
 		return -ENOTTY;
 	}
@@ -544,14 +665,15 @@ static int edu_dma_release(struct inode *inode, struct file *filp)
 	unsigned long handle;
 
 	mutex_lock(&edu->lock);
-	xa_for_each(&file->mappings, handle, mapping) {
-		/* edu_dma_remove() unmapped them if the device is gone. */
+	/* edu_dma_remove() unmapped them if the device is gone. */
+	xa_for_each(&file->mappings, handle, mapping)
 		if (edu->pdev)
 			edu_dma_unmap(edu, mapping);
-		edu_dma_mapping_destroy(mapping);
-	}
 	mutex_unlock(&edu->lock);
 
+	/* Nobody else knows the file any more. */
+	xa_for_each(&file->mappings, handle, mapping)
+		edu_dma_mapping_put(mapping);
 	xa_destroy(&file->mappings);
 	kfree(file);
 	kref_put(&edu->ref, edu_dma_free);
@@ -631,7 +753,7 @@ static void edu_dma_remove(struct pci_dev *pdev)
 	ida_free(&edu_dma_ida, edu->id);
 
 	mutex_lock(&edu->lock);
-	/* The memory stays pinned until the files are closed. */
+	/* Pinned memory stays so until the files are closed. */
 	list_for_each_entry_safe(mapping, next, &edu->mappings, node)
 		edu_dma_unmap(edu, mapping);
 	edu->pdev = NULL;
