@@ -6,6 +6,7 @@ help:
 	@echo 'make run       apply the series to the base kernel, boot it next to the stock one'
 	@echo '               with a real DMA device, show what each does with the same mappings'
 	@echo 'make test      every KUnit suite and selftest on every machine and base'
+	@echo 'make shell     a prompt on one machine, with the tests at hand: make shell MACHINE=x86_64-direct'
 	@echo 'make series    out/BASE: patches for git am, an mbox with cover letter, a quilt series'
 	@echo 'make tree      tree/BASE: a git tree with one commit per patch, to work in'
 	@echo 'make refresh   write tree/BASE back into the series'
@@ -20,7 +21,7 @@ help:
 	@echo 'SANITIZE=1     make test with KASAN, lockdep and kmemleak; slower by far'
 	@echo 'RECORD=1       keep what make bench finds, for the README'
 
-run test series tree refresh check bench:
+run test shell series tree refresh check bench:
 	@python3 -m harness $@
 
-.PHONY: help run test series tree refresh check bench
+.PHONY: help run test shell series tree refresh check bench

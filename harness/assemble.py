@@ -230,8 +230,16 @@ def origin(tree):
     return tree / '.git' / 'series-digest'
 
 
+SOURCES = ('*.[chS]', '*.py', '*.rst', '*.cocci', '*Kconfig', '*Makefile', '*config')
+
+
 def uncommitted(tree):
-    return [line[3:] for line in git(tree, 'status', '--porcelain').splitlines()]
+    """What no commit has, also new sources that the .gitignore of a Debian kernel hides."""
+    loose = [line[3:] for line in git(tree, 'status', '--porcelain').splitlines()]
+    # A build in the tree would make many more.
+    if not (tree / '.config').exists():
+        loose += git(tree, 'ls-files', '--others', '--', *SOURCES).splitlines()
+    return list(dict.fromkeys(loose))
 
 
 def make_tree(base):

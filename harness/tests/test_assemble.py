@@ -109,6 +109,17 @@ class Assemble(KernelCase):
                    assemble.read_commits, self.work)
         self.assertEqual(self.snapshot(), before)
 
+    def test_new_file_that_the_base_ignores_is_not_forgotten(self):
+        assemble.make_tree(self.base)
+        tree = assemble.work_tree(self.base)
+        (tree / '.git' / 'info').mkdir(exist_ok=True)
+        (tree / '.git' / 'info' / 'exclude').write_text('*\n')
+        (tree / 'forgotten.h').write_text('')
+        (tree / 'notes').write_text('')
+        self.fails('commit or remove forgotten.h first', assemble.refresh, [self.base])
+        (tree / '.config').write_text('')
+        assemble.refresh([self.base])
+
     def test_refresh_without_tree_says_what_to_do(self):
         self.fails('run "make tree BASE=6.18" first', assemble.refresh, [self.base])
 

@@ -1,51 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-import types
+import os
+import subprocess
+from unittest import mock
 
 from harness import __main__ as commands
-from harness import build
+from harness import boot, build, fetch, project, shell
 from harness.tests import Case
-
-COHERENT, STALE, REFUSED = 'mapped, coherent', 'mapped, stale data: wrote 1', 'refused: no'
-
-
-class Verdict(Case):
-    """When make run may say that its table proves something."""
-
-    def problems(self, rows, bounces=True):
-        machine = types.SimpleNamespace(name='demo', bounces=bounces)
-        stock = types.SimpleNamespace(problems=[])
-        table = {('page', 'low', attribute): list(results) for attribute, *results in rows}
-        return commands.not_shown(machine, stock, table)
-
-    def test_corruption_and_refusal(self):
-        self.assertEqual(self.problems([('none', STALE, STALE),
-                                        ('REQUIRE_COHERENT', STALE, REFUSED)]), [])
-
-    def test_nothing_tried(self):
-        self.assertIn('demo: no mapping was tried', self.problems([]))
-
-    def test_stale_data_with_the_series(self):
-        self.assertEqual(len(self.problems([('REQUIRE_COHERENT', STALE, STALE)])), 1)
-
-    def test_refusal_without_the_attribute(self):
-        self.assertEqual(len(self.problems([('none', STALE, REFUSED),
-                                            ('REQUIRE_COHERENT', STALE, REFUSED)])), 1)
-
-    def test_missing_row(self):
-        self.assertEqual(len(self.problems([('none', STALE, STALE),
-                                            ('REQUIRE_COHERENT', '(did not run)', REFUSED)])), 1)
-
-    def test_stock_that_never_bounces(self):
-        rows = [('REQUIRE_COHERENT', COHERENT, COHERENT)]
-        self.assertEqual(self.problems(rows), ['demo: the stock kernel never bounced'])
-        self.assertEqual(self.problems(rows, bounces=False), [])
-
-    def test_conclusion_counts_what_was_asked_for(self):
-        rows = {('a', '', 'none'): [STALE, STALE], ('b', '', 'REQUIRE_COHERENT'): [STALE, REFUSED],
-                ('c', '', 'REQUIRE_COHERENT'): [COHERENT, COHERENT]}
-        self.assertIn('Of 2 mappings with REQUIRE_COHERENT, the stock kernel let 1 go through',
-                      commands.conclusion([rows]))
-        self.assertIn('refused 1 and mapped 1 coherently', commands.conclusion([rows]))
 
 
 class Configuration(Case):
@@ -83,3 +43,40 @@ class Configuration(Case):
         self.assertEqual(environment['KCFLAGS'], '')
         self.assertNotIn('LLVM', environment)
         self.assertNotIn('MAKEFLAGS', environment)
+
+
+class Shell(Case):
+    def test_shell_needs_one_machine(self):
+        for machines in ('', 'xen,x86_64-direct'):
+            with mock.patch.dict(os.environ, MACHINE=machines):
+                self.fails('give one MACHINE=', commands.start_shell)
+
+    def test_shell_needs_one_base(self):
+        with mock.patch.dict(os.environ, MACHINE='xen', BASE='6.18,7.3'):
+            self.fails('give one BASE=', commands.start_shell)
+
+    def test_every_architecture_has_a_shell(self):
+        known = project.load_toml(shell.BUSYBOX)
+        self.assertEqual(set(known), set(build.ARCH))
+        for source in known.values():
+            self.assertLessEqual({'kind', 'suite', 'package', 'file', 'member', 'sha256'},
+                                 set(source))
+
+    def test_terminal_is_the_console(self):
+        ran = []
+        self.patch(boot, 'accelerator', lambda machine, image: 'tcg')
+        self.patch(subprocess, 'run', lambda command: ran.append(command) or mock.Mock(returncode=0))
+        boot.interact(project.Machine('x86_64-direct'), 'Image', 'initrd', '-- shell')
+        self.assertIn('mon:stdio', ran[0])
+        self.assertNotIn('-monitor', ran[0])
+        self.assertTrue(ran[0][-1].endswith('-- shell'))
+
+    def test_shell_is_in_the_initramfs(self):
+        kernel = build.Kernel.__new__(build.Kernel)
+        kernel.arch, kernel.dir = 'arm64', self.scratch
+        packed = []
+        kernel.pack = lambda name, extra: packed.append((name, extra))
+        self.patch(fetch, 'member', lambda source: b'program')
+        shell.pack(kernel)
+        self.assertEqual((self.scratch / 'busybox').read_bytes(), b'program')
+        self.assertIn(f'file /bin/busybox {self.scratch}/busybox 0755 0 0', packed[0][1])
