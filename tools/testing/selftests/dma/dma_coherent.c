@@ -32,6 +32,7 @@
  *   put the pool there. They leave no other memory below 4 GiB, where it has to be.
  * - for everything else to bounce as well: the kernel parameter swiotlb=force.
  */
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <sys/klog.h>
 
@@ -119,6 +120,34 @@ static size_t memory_budget(void)
 	return kib > 0 ? (kib * 1024 / 2) & ~(page_size() - 1) : 0;
 }
 
+/*
+ * Anonymous memory to look for pages in. On a machine with several nodes the last one
+ * has what is above the mask, and the first ones may have more than half of all.
+ */
+static unsigned char *map_search_area(size_t size, __u64 lowest)
+{
+	unsigned char *area;
+	unsigned long mask;
+	char nodes[64], *last;
+
+	area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED || !lowest)
+		return area;
+
+	/* "0-1" or "0,2" */
+	read_file("/sys/devices/system/node/has_memory", nodes, sizeof(nodes));
+	last = nodes + strlen(nodes);
+	while (last > nodes && !strchr("-,", last[-1]))
+		last--;
+	if (atoi(last) < (int)(8 * sizeof(mask))) {
+		mask = 1UL << atoi(last);
+		/* Without it the search takes longer and may fail, no more. */
+		syscall(SYS_mbind, area, size, MPOL_PREFERRED, &mask, 8 * sizeof(mask), 0);
+	}
+	return area;
+}
+
 static bool adjacent_to_any(__u64 phys, const __u64 *other, unsigned int nr)
 {
 	while (nr--)
@@ -143,8 +172,7 @@ static const char *place_pages(unsigned char *memory, unsigned int nr,
 	unsigned int found = 0;
 	unsigned char *area;
 
-	area = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	area = map_search_area(size, lowest);
 	if (area == MAP_FAILED)
 		return "no memory to look for pages in";
 	/* Huge pages are contiguous, which is just what is not wanted. */
@@ -187,8 +215,7 @@ static const char *place_huge_page(unsigned char *memory, size_t length, __u64 l
 	unsigned char *area;
 	__u64 phys;
 
-	area = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	area = map_search_area(size, lowest);
 	if (area == MAP_FAILED)
 		return "no memory to look for huge pages in";
 	if (madvise(area, size, MADV_HUGEPAGE)) {

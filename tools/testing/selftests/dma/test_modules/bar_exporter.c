@@ -203,11 +203,11 @@ static void bar_exporter_remove(struct pci_dev *pdev)
 	misc_deregister(&exporter->misc);
 	ida_free(&bar_exporter_ida, exporter->id);
 
+	/* Who is told that the device is gone may count on the memory being back. */
 	mutex_lock(&exporter->lock);
+	bar_remove(pdev);
 	exporter->pdev = NULL;
 	mutex_unlock(&exporter->lock);
-
-	bar_remove(pdev);
 }
 
 static struct pci_driver bar_exporter_driver = {

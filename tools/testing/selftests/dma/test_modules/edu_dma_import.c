@@ -180,6 +180,12 @@ static int edu_dma_imported_begin(struct edu_dma_imported *imported,
 	ret = edu_dma_imported_map_sgt(imported);
 	if (ret)
 		goto unlock;
+	/* An exporter may be moving the memory to where it has just mapped it. */
+	if (dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true,
+				  MAX_SCHEDULE_TIMEOUT) < 0) {
+		ret = -EINTR;
+		goto unlock;
+	}
 	ret = dma_resv_reserve_fences(resv, 1);
 	if (ret)
 		goto unlock;

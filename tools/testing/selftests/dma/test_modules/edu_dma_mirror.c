@@ -150,8 +150,8 @@ static int edu_dma_mirror_find(struct edu_dma_mapping *mapping,
 	mmap_read_unlock(mm);
 	mmput(mm);
 
-	/* The memory is there, but not for this. */
-	if (ret == -EPERM)
+	/* Memory that is not for this, or an address that is none for a process. */
+	if (ret == -EPERM || ret == -EINVAL)
 		return -EFAULT;
 	return ret == -EBUSY ? -EAGAIN : ret;
 }
