@@ -94,6 +94,8 @@ def test():
     for base in asked('BASE', base_names(), Base):
         report.Expectation(base, pattern)
     packages.for_arch(*by_arch(chosen))
+    if not pattern:
+        packages.ensure(packages.COCCINELLE)
     with cache_lock():
         chosen_bases = assemble.chosen_bases()
         prepare(chosen)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Every static rule: layout, patches, point releases, checkpatch, kernel-doc, compilers."""
+"""Every static rule: layout, patches, point releases, checkpatch, kernel-doc, Coccinelle, compilers."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from harness import assemble, bench, build, fetch, packages, readme, report
+from harness import assemble, bench, build, coccinelle, fetch, packages, readme, report
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main, output_of, relative,
                              run, say)
 
@@ -248,6 +248,7 @@ def check_base(base):
     problems += check_round_trip(base, tree)
     problems += check_checkpatch(tree)
     problems += check_kernel_doc(tree, stock)
+    problems += coccinelle.check(base, tree)
     problems += check_compilers(base, tree)
     return problems
 

@@ -27,7 +27,8 @@ ARCH = {
 }
 # Which clang the distribution calls the default may be too old for the kernel.
 CLANG = 'clang-19'
-CHECK = {'sparse': 'sparse', CLANG: CLANG}
+COCCINELLE = {'spatch': 'coccinelle'}
+CHECK = {'sparse': 'sparse', CLANG: CLANG, **COCCINELLE}
 
 
 def missing(needed):

@@ -2,7 +2,7 @@
 import os
 import types
 
-from harness import assemble, build, check
+from harness import assemble, build, check, coccinelle, fetch
 from harness.tests import Case
 
 
@@ -41,6 +41,19 @@ class Compiling(Case):
         (self.scratch / 'demo.c').write_text('#include "tests/part.c"\n')
         self.assertTrue(check.is_included(self.scratch, 'tests/part.c'))
         self.assertFalse(check.is_included(self.scratch, 'tests/whole.c'))
+
+
+class Everything(Case):
+    def test_findings_of_coccinelle_are_problems(self):
+        for name in dir(check):
+            if name.startswith('check_') and name != 'check_base':
+                self.patch(check, name, lambda *arguments: [])
+        for name in ('stock', 'patched'):
+            self.patch(assemble, name, lambda base: self.scratch)
+        self.patch(fetch, 'given', lambda: None)
+        self.patch(coccinelle, 'check', lambda base, tree: [f'{base.name} {tree}'])
+        base = types.SimpleNamespace(name='demo', point_releases=[])
+        self.assertEqual(check.check_base(base), [f'demo {self.scratch}'])
 
 
 class Sanitizing(Case):
