@@ -8,7 +8,7 @@ import time
 import unittest
 
 from harness import assemble, bench, boot, build, check, outcomes, packages, report, shell, xen
-from harness.project import (CACHE, Base, Failure, Machine, asked, base_names, cache_lock,
+from harness.project import (CACHE, Base, Failure, asked, base_names, cache_lock,
                              machine_names, machines, main, say)
 
 

@@ -14,6 +14,7 @@ from harness.project import CACHE, JOBS, ROOT, Base, Failure, cache_lock, main, 
 
 KCONFIG = ROOT / 'machines' / 'kconfig'
 SELFTESTS = 'tools/testing/selftests/dma'
+SELFTESTS_CONFIG = ROOT / SELFTESTS / 'config'
 
 ARCH = {
     'x86_64': {'ARCH': 'x86_64', 'cross': '', 'image': 'arch/x86/boot/bzImage'},
@@ -69,7 +70,7 @@ class Kernel:
     def fragment(self):
         """The configuration on top of allnoconfig."""
         names = ['common', self.arch] + ['sanitizers'] * self.sanitized
-        paths = [KCONFIG / f'{name}.config' for name in names] + [ROOT / SELFTESTS / 'config']
+        paths = [KCONFIG / f'{name}.config' for name in names] + [SELFTESTS_CONFIG]
         text = ''.join(path.read_text() for path in paths)
         return text + (self.tests_fragment() if self.with_series else '')
 

@@ -230,6 +230,13 @@ class Sources(Case):
             self.assertTrue(all(expected.suites.values()))
             self.assertIn('dma_coherent', expected.programs)
 
+    def test_only_programs_that_tell_of_mappings_are_for_the_table(self):
+        expected = report.Expectation(project.Base('6.18')).only_telling()
+        self.assertEqual(expected.suites, {})
+        self.assertIn('dma_coherent', expected.programs)
+        self.assertEqual(set(expected.programs), expected.telling)
+        self.assertNotIn('dma_misuse', expected.programs)
+
     def test_suite_for_one_architecture_is_expected_there_only(self):
         base = project.Base('6.18')
         self.assertIn('swiotlb_xen', report.Expectation(base, arch='x86_64').suites)
