@@ -89,29 +89,40 @@ static inline long long read_number(const char *path, const char *word)
 /* The modules */
 
 /*
- * Load a test module if there is a file of it: next to the programs when they are
- * installed, or in test_modules/ when they have just been built.
+ * Find the file of a test module: next to the programs when they are installed, or in
+ * test_modules/ when they have just been built.
  */
-static inline void load_test_module(const char *name)
+static inline bool find_test_module(const char *name, char *path, size_t size)
 {
 	static const char *const places[] = { "", "test_modules/" };
-	char program[PATH_MAX] = "", path[2 * PATH_MAX];
+	char program[PATH_MAX] = "";
 	unsigned int i;
-	int fd;
 
 	if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
-		return;
+		return false;
 	dirname(program);
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s%s.ko", program, places[i], name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		/* Whoever opens the device sees whether this worked. */
-		syscall(SYS_finit_module, fd, "", 0);
-		close(fd);
-		return;
+		snprintf(path, size, "%s/%s%s.ko", program, places[i], name);
+		if (!access(path, R_OK))
+			return true;
 	}
+	return false;
+}
+
+/* Load a test module, if there is a file of it. */
+static inline void load_test_module(const char *name)
+{
+	char path[2 * PATH_MAX];
+	int fd;
+
+	if (!find_test_module(name, path, sizeof(path)))
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* Whoever opens the device sees whether this worked. */
+	syscall(SYS_finit_module, fd, "", 0);
+	close(fd);
 }
 
 /* Open /dev/NAMEn of a test module; -errno if that fails. */

@@ -250,6 +250,10 @@ static const struct edu_dma_mapping_ops edu_dma_pages_ops = {
 	.free = edu_dma_pages_free,
 };
 
+/*
+ * Pins do not count against RLIMIT_MEMLOCK. That limit is for users without
+ * CAP_IPC_LOCK, and the device is there for root alone.
+ */
 static int edu_dma_pin(struct edu_dma_pages *pages, unsigned long addr)
 {
 	unsigned long pinned = 0;
@@ -404,7 +408,7 @@ static int edu_dma_add(struct edu_dma_file *file, struct edu_dma_mapping *mappin
 		goto err_release;
 	}
 
-	ret = mutex_lock_interruptible(&edu->lock);
+	ret = mutex_lock_killable(&edu->lock);
 	if (ret)
 		goto err_release;
 	ret = edu_dma_map(edu, mapping, dma_bits);
@@ -435,7 +439,7 @@ static int edu_dma_transfer_some(struct edu_dma *edu, struct edu_dma_mapping *ma
 			return ret;
 	}
 
-	ret = mutex_lock_interruptible(&edu->lock);
+	ret = mutex_lock_killable(&edu->lock);
 	if (ret)
 		return ret;
 
@@ -470,7 +474,8 @@ static int edu_dma_transfer(struct edu_dma *edu, struct edu_dma_mapping *mapping
 		access.buffer = done;
 		access.length = arg->length - done;
 		ret = edu_dma_transfer_some(edu, mapping, &access);
-		if (ret == -EAGAIN)
+		/* Without a find, this is an error of the exporter like others. */
+		if (ret == -EAGAIN && mapping->ops->find)
 			continue;
 		if (ret)
 			return ret;
@@ -480,20 +485,25 @@ static int edu_dma_transfer(struct edu_dma *edu, struct edu_dma_mapping *mapping
 	return 0;
 }
 
-/*
- * The mapping with a handle, for edu_dma_mapping_put(). Not with the device's lock:
- * whoever looks memory up need not wait for the device to do so.
- */
+/* The mapping with a handle, for edu_dma_mapping_put(). */
 static struct edu_dma_mapping *edu_dma_mapping_get(struct edu_dma_file *file, u32 handle)
 {
 	struct edu_dma_mapping *mapping;
+	int ret;
 
-	xa_lock(&file->mappings);
+	ret = mutex_lock_killable(&file->edu->lock);
+	if (ret)
+		return ERR_PTR(ret);
+
 	mapping = xa_load(&file->mappings, handle);
-	if (mapping)
+	if (!file->edu->pdev)
+		mapping = ERR_PTR(-ENODEV);
+	else if (mapping)
 		kref_get(&mapping->ref);
-	xa_unlock(&file->mappings);
-	return mapping ? mapping : ERR_PTR(-ENOENT);
+	else
+		mapping = ERR_PTR(-ENOENT);
+	mutex_unlock(&file->edu->lock);
+	return mapping;
 }
 
 /* The ioctls */
@@ -519,6 +529,9 @@ static int edu_dma_ioctl_map(struct edu_dma_file *file,
 		return -EINVAL;
 	if (arg.flags & EDU_DMA_MAP_PAGE && PFN_DOWN(arg.addr) != PFN_DOWN(last))
 		return -EINVAL;
+	/* At the very end of the address space, pins and mirrors fail in ways of their own. */
+	if (!access_ok(u64_to_user_ptr(arg.addr), arg.length))
+		return -EFAULT;
 
 	if (!(arg.flags & EDU_DMA_MAP_MIRROR))
 		mapping = edu_dma_pages_create(&arg);
@@ -592,7 +605,7 @@ static int edu_dma_ioctl_unmap(struct edu_dma_file *file,
 	if (arg.pad)
 		return -EINVAL;
 
-	ret = mutex_lock_interruptible(&edu->lock);
+	ret = mutex_lock_killable(&edu->lock);
 	if (ret)
 		return ret;
 	if (!edu->pdev) {
