@@ -155,8 +155,9 @@ class Kernel:
                    str(ROOT / 'harness' / 'init.c')])
         lines = ['dir /dev 0755 0 0', 'nod /dev/console 0600 0 0 c 5 1',
                  'dir /proc 0755 0 0', 'dir /sys 0755 0 0', f'file /init {init} 0755 0 0',
-                 'dir /modules 0755 0 0', 'dir /tests 0755 0 0']
-        lines += [f'file /modules/{module.name} {module} 0644 0 0' for module in modules]
+                 'dir /tests 0755 0 0']
+        # Side by side, as an installation of the selftests has them.
+        lines += [f'file /tests/{module.name} {module} 0644 0 0' for module in modules]
         lines += [f'file /tests/{test.name} {test} 0755 0 0' for test in tests]
         lines += extra
         listing = self.dir / f'{name}.list'

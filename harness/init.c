@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The first process of a test machine: loads every module in /modules, runs the
- * programs in /tests that its arguments name, or all of them, and powers the machine
+ * The first process of a test machine: loads every module in /tests, runs the
+ * programs there that its arguments name, or all of them, and powers the machine
  * off. The kernel hands on what follows "--" on its command line. With the argument
  * "shell" it leaves the machine to the user instead, until the shell ends.
  *
@@ -49,10 +49,20 @@ static void mount_or_say(const char *type, const char *where)
 		say("harness: mount %s on %s: %s", type, where, strerror(errno));
 }
 
+static int is_module(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 3 && !strcmp(path + len - 3, ".ko");
+}
+
 static void load_module(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd;
 
+	if (!is_module(path))
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
 		say("harness: load %s: %s", path, strerror(errno));
 	if (fd >= 0)
@@ -77,7 +87,7 @@ static void run_test(const char *path)
 	FILE *output;
 	pid_t pid;
 
-	if (!is_wanted(path))
+	if (is_module(path) || !is_wanted(path))
 		return;
 	say("harness: begin %s", path);
 	if (pipe(pipefd)) {
@@ -193,7 +203,7 @@ int main(int argc, char **argv)
 	mount_or_say("debugfs", "/sys/kernel/debug");
 	mount_or_say("tracefs", "/sys/kernel/tracing");
 
-	for_each_file("/modules", load_module);
+	for_each_file("/tests", load_module);
 	if (shell) {
 		run_shell();
 	} else {

@@ -226,8 +226,7 @@ struct work {
 };
 
 /* What the threads wait for, as /proc tells it. */
-#define STATE_DEVICE_WORKS	'D'	/* the end of the transfer; not interruptible */
-#define STATE_WANTS_DEVICE	'S'	/* its turn; interruptible */
+#define STATE_WAITS	'D'	/* for its turn, or for the end of the transfer */
 
 static char thread_state(pid_t pid, pid_t tid)
 {
@@ -278,7 +277,7 @@ static bool begin_work(struct work *work)
 		if (!start_work(work))
 			return false;
 		while (!work->done) {
-			if (work_waits(work, STATE_DEVICE_WORKS))
+			if (work_waits(work, STATE_WAITS))
 				return true;
 			usleep(1000);
 		}
@@ -301,7 +300,7 @@ static bool begin_to_wait(struct work *work, struct work *busy)
 		return false;
 	if (start_work(work)) {
 		while (!work->done && !busy->done) {
-			if (physical_address(page) && work_waits(work, STATE_WANTS_DEVICE))
+			if (physical_address(page) && work_waits(work, STATE_WAITS))
 				return true;
 			usleep(1000);
 		}
@@ -790,10 +789,16 @@ TEST_F(mirror, reaches_nothing_beyond_user_space)
 		.flags = EDU_DMA_MAP_MIRROR,
 	};
 	unsigned int i;
+	int error;
 
 	for (i = 0; i < ARRAY_SIZE(beyond); i++) {
 		map.addr = beyond[i];
-		ASSERT_EQ(0, map_memory(self->mirror.fd, &map));
+		/* What user space might have on some machine is found out later. */
+		error = map_memory(self->mirror.fd, &map);
+		if (error) {
+			EXPECT_EQ(EFAULT, error);
+			continue;
+		}
 		EXPECT_EQ(EFAULT, transfer(self->mirror.fd, map.handle,
 					   EDU_DMA_TO_DEVICE, 0, 1));
 		EXPECT_EQ(EFAULT, transfer(self->mirror.fd, map.handle,
@@ -1508,11 +1513,11 @@ TEST_F(mirror, leaves_nothing_when_killed_at_work)
 	}
 	ASSERT_GT(child, 0);
 	ASSERT_TRUE(wait_for_step(stage, CHILD_IS_READY));
-	for (i = 0; i < PATIENCE_MS && state != STATE_DEVICE_WORKS; i++) {
+	for (i = 0; i < PATIENCE_MS && state != STATE_WAITS; i++) {
 		usleep(1000);
 		state = thread_state(child, child);
 	}
-	EXPECT_EQ(STATE_DEVICE_WORKS, state);
+	EXPECT_EQ(STATE_WAITS, state);
 
 	EXPECT_EQ(0, kill(child, SIGKILL));
 	EXPECT_EQ(-1, reap(child));

@@ -71,7 +71,7 @@
  * - E2BIG: @length is above %EDU_DMA_MAX_LENGTH
  * - EBUSY: the device has mappings with another mask
  * - EFAULT: there is no memory at the address, or it cannot be written; a mirror
- *   finds that out later
+ *   finds that out later, unless it is an address that no process can have
  * - EINVAL: no length, unknown flags or both, a @pad which is not 0, a @dma_bits out
  *   of range, addresses that wrap, with %EDU_DMA_MAP_PAGE more than one page, or with
  *   %EDU_DMA_MAP_MIRROR attributes or a part of a page

@@ -485,25 +485,20 @@ static int edu_dma_transfer(struct edu_dma *edu, struct edu_dma_mapping *mapping
 	return 0;
 }
 
-/* The mapping with a handle, for edu_dma_mapping_put(). */
+/*
+ * The mapping with a handle, for edu_dma_mapping_put(). Not with the device's lock:
+ * whoever looks memory up need not wait for the device to do so.
+ */
 static struct edu_dma_mapping *edu_dma_mapping_get(struct edu_dma_file *file, u32 handle)
 {
 	struct edu_dma_mapping *mapping;
-	int ret;
 
-	ret = mutex_lock_killable(&file->edu->lock);
-	if (ret)
-		return ERR_PTR(ret);
-
+	xa_lock(&file->mappings);
 	mapping = xa_load(&file->mappings, handle);
-	if (!file->edu->pdev)
-		mapping = ERR_PTR(-ENODEV);
-	else if (mapping)
+	if (mapping)
 		kref_get(&mapping->ref);
-	else
-		mapping = ERR_PTR(-ENOENT);
-	mutex_unlock(&file->edu->lock);
-	return mapping;
+	xa_unlock(&file->mappings);
+	return mapping ? mapping : ERR_PTR(-ENOENT);
 }
 
 /* The ioctls */
