@@ -36,13 +36,12 @@ def boot_and_read(kernel, machine, expectation):
     append = f'kunit.filter_glob={expectation.pattern}' if expectation.pattern else ''
     if not expectation.suites:
         append = 'kunit.enable=0'
-    # What follows goes to our init: the programs to run.
-    append += ' -- ' + ' '.join(sorted(expectation.programs) or ['none'])
+    append += ' -- ' + expectation.arguments()
     timeout = boot.SANITIZED_TIMEOUT if kernel.sanitized else boot.TIMEOUT
     done = boot.boot(machine, kernel.image, kernel.pack_tests(), append, log, timeout)
     found = report.Report(done, kernel.source, expectation)
     if kernel.with_series:
-        complete = expectation.telling <= set(expectation.programs)
+        complete = set(expectation.telling) <= set(expectation.programs)
         found.problems += outcomes.wrong(machine, found.outcomes, complete)
     return found
 

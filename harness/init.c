@@ -2,7 +2,7 @@
 /*
  * The first process of a test machine: loads every module in /tests, runs the
  * programs there that its arguments name, or all of them, and powers the machine
- * off. The kernel hands on what follows "--" on its command line. With the argument
+ * off. An argument may have options for its program: "name:-t:case". The kernel hands on what follows "--" on its command line. With the argument
  * "shell" it leaves the machine to the user instead, until the shell ends.
  *
  * All output goes through /dev/kmsg, a line at a time, so that it cannot be
@@ -69,25 +69,39 @@ static void load_module(const char *path)
 		close(fd);
 }
 
-static int is_wanted(const char *path)
+/* How to run a program, as an argument vector; none if it is not wanted. */
+static char **wanted_arguments(const char *path)
 {
+	static char *arguments[32];
+	static char text[900];
+	const char *name = strrchr(path, '/') + 1;
+	size_t len = strlen(name), count = 0;
 	int i;
 
 	for (i = 0; i < nr_wanted; i++)
-		if (!strcmp(strrchr(path, '/') + 1, wanted[i]))
-			return 1;
-	return !nr_wanted;
+		if (!strncmp(name, wanted[i], len) && strchr(":", wanted[i][len]))
+			break;
+	if (nr_wanted && i == nr_wanted)
+		return NULL;
+
+	snprintf(text, sizeof(text), "%s", nr_wanted ? wanted[i] : name);
+	arguments[count] = strtok(text, ":");
+	while (arguments[count] && count < sizeof(arguments) / sizeof(arguments[0]) - 1)
+		arguments[++count] = strtok(NULL, ":");
+	arguments[count] = NULL;
+	return arguments;
 }
 
 /* Hand on what the test prints, and say how it ended. */
 static void run_test(const char *path)
 {
+	char **arguments = wanted_arguments(path);
 	int status = 0, pipefd[2];
 	char line[900];
 	FILE *output;
 	pid_t pid;
 
-	if (is_module(path) || !is_wanted(path))
+	if (is_module(path) || !arguments)
 		return;
 	say("harness: begin %s", path);
 	if (pipe(pipefd)) {
@@ -100,7 +114,7 @@ static void run_test(const char *path)
 		dup2(pipefd[1], STDERR_FILENO);
 		close(pipefd[0]);
 		close(pipefd[1]);
-		execl(path, path, (char *)NULL);
+		execv(path, arguments);
 		_exit(127);
 	}
 	close(pipefd[1]);

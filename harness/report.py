@@ -105,14 +105,32 @@ def outcomes(output):
             for line in output if '# outcome:' in line]
 
 
+TEST = re.compile(r'^TEST(?:_F(?:_TIMEOUT)?\(\w+,\s*|\()(\w+)', re.M)
+
+
+def telling_tests(text):
+    """The tests of a source that say what became of a mapping, themselves or by a function."""
+    blocks = re.split(r'^}$', text, flags=re.M)
+    functions, known = {'print_outcome'}, set()
+    while functions != known:
+        known = set(functions)
+        call = re.compile(r'\b(?:' + '|'.join(known) + r')\(')
+        for block in blocks:
+            head = re.search(r'^static [^;{]*?\b([a-z]\w*)\([^;{]*\)\s*\{', block, re.M)
+            if head and call.search(block, head.end()):
+                functions.add(head[1])
+    return {found[1] for block in blocks
+            for found in [TEST.search(block)] if found and call.search(block)}
+
+
 class Expectation:
     """The suites and cases that the sources of a base name."""
 
     def __init__(self, base, pattern=None, arch=None):
         self.pattern = pattern
         self.suites, self.programs = {}, {}
-        # Which of the programs say what became of their mappings.
-        self.telling = set()
+        # The cases of the programs that say what became of their mappings.
+        self.telling = {}
         elsewhere = set()
         for name in base.new_files():
             text = (base.root / name).read_text() if name.endswith('.c') else ''
@@ -124,10 +142,9 @@ class Expectation:
                 if arch and not self.is_built(base, name, arch):
                     elsewhere.add(suite[1])
             elif name.startswith('tools/testing/selftests/dma/') and 'TEST_HARNESS_MAIN' in text:
-                self.programs[Path(name).stem] = set(
-                    re.findall(r'^TEST(?:_F(?:_TIMEOUT)?\(\w+,\s*|\()(\w+)', text, re.M))
-                if 'print_outcome(' in text:
-                    self.telling.add(Path(name).stem)
+                self.programs[Path(name).stem] = set(TEST.findall(text))
+                if telling_tests(text):
+                    self.telling[Path(name).stem] = telling_tests(text)
         if pattern:
             known = ', '.join(sorted([*self.suites, *self.programs]))
             suite, _, case = pattern.partition('.')
@@ -142,9 +159,17 @@ class Expectation:
     def only_telling(self):
         """Leave out all that does not say what became of mappings."""
         self.suites = {}
-        self.programs = {name: cases for name, cases in self.programs.items()
-                         if name in self.telling}
+        self.programs = self.telling
         return self
+
+    def arguments(self):
+        """For our init: the programs to run, and the cases if it is not all of them."""
+        words = []
+        for name, cases in sorted(self.programs.items()):
+            options = [f':-t:{case}' for case in sorted(cases)] if cases is self.telling.get(name) \
+                else []
+            words.append(name + ''.join(options))
+        return ' '.join(words) or 'none'
 
     @staticmethod
     def is_built(base, name, arch):

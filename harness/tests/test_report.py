@@ -231,11 +231,42 @@ class Sources(Case):
             self.assertIn('dma_coherent', expected.programs)
 
     def test_only_programs_that_tell_of_mappings_are_for_the_table(self):
-        expected = report.Expectation(project.Base('6.18')).only_telling()
+        expected = report.Expectation(project.Base('6.18'))
+        self.assertRegex(expected.arguments(), r'\bdma_misuse\b')
+        self.assertNotIn(':', expected.arguments())
+        expected.only_telling()
         self.assertEqual(expected.suites, {})
-        self.assertIn('dma_coherent', expected.programs)
-        self.assertEqual(set(expected.programs), expected.telling)
-        self.assertNotIn('dma_misuse', expected.programs)
+        self.assertEqual(set(expected.programs), {'dma_buf_revoke', 'dma_coherent', 'dma_mirror'})
+        self.assertIn('dma_mirror:-t:coherent_where_no_memory_would_bounce:-t:refused_where_',
+                      expected.arguments())
+
+    def test_test_tells_by_itself_or_by_a_function(self):
+        source = '''static void say(int what)
+{
+	print_outcome(what);
+}
+static bool say_more(int what)
+{
+	say(what);
+}
+static void silent(void)
+{
+}
+TEST_F(some, tells)
+{
+	print_outcome(1);
+}
+TEST_F(some, has_it_told)
+{
+	if (say_more(1))
+		return;
+}
+TEST(tells_nothing)
+{
+	silent();
+}
+'''
+        self.assertEqual(report.telling_tests(source), {'tells', 'has_it_told'})
 
     def test_suite_for_one_architecture_is_expected_there_only(self):
         base = project.Base('6.18')
