@@ -8,7 +8,7 @@ import time
 import unittest
 
 from harness import assemble, bench, boot, build, check, outcomes, packages, report, shell, xen
-from harness.project import (CACHE, Base, Failure, asked, base_names, cache_lock,
+from harness.project import (CACHE, JOBS, Base, Failure, asked, base_names, cache_lock,
                              machine_names, machines, main, say)
 
 
@@ -46,6 +46,16 @@ def boot_and_read(kernel, machine, expectation):
     return found
 
 
+def boot_all(boots):
+    """Reports in the order of the boots, of which some run at a time: devices are slow."""
+    # Once, before several threads want these.
+    boot.accelerator(boots[0][1], boots[0][0].image)
+    for kernel in {kernel for kernel, _, _ in boots}:
+        kernel.pack_tests()
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        yield from pool.map(lambda arguments: boot_and_read(*arguments), boots)
+
+
 # make test
 
 def test_harness():
@@ -69,8 +79,8 @@ def test_base(base, chosen, pattern):
     reports = []
     for arch, group in by_arch(chosen).items():
         kernel = build.Kernel(base, arch, sanitized=bool(os.environ.get('SANITIZE'))).build()
-        for machine in group:
-            found = boot_and_read(kernel, machine, report.Expectation(base, pattern, arch))
+        for machine, found in zip(group, boot_all([
+                (kernel, machine, report.Expectation(base, pattern, arch)) for machine in group])):
             reports.append(found)
             for suite in found.suites():
                 counts = found.count(suite)
@@ -121,19 +131,6 @@ def one_base(command):
     return given[0]
 
 
-def compare(base, machine, stock, series):
-    """Boot a machine with both kernels at a time, which wait for the device most of it."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        reports = list(pool.map(
-            lambda kernel: boot_and_read(kernel, machine,
-                                         report.Expectation(base).only_telling()),
-            (stock, series)))
-    before, after = reports
-    table = outcomes.rows(before.outcomes, after.outcomes)
-    problems = [line for line in before.problems if STOCK_MAY_SAY not in line]
-    return table, after.failures() + problems + outcomes.unproven(machine, table)
-
-
 def run():
     start = time.monotonic()
     base = one_base('run')
@@ -146,15 +143,14 @@ def run():
             series = build.Kernel(base, arch).build()
             stock = build.Kernel(base, arch, with_series=False).build()
             names = [f'Linux {assemble.tree_version(stock.source)}', 'the same with the series']
-            # Once, before two threads want these.
-            boot.accelerator(group[0], series.image)
-            for kernel in (stock, series):
-                kernel.pack_tests()
+            reports = boot_all([(kernel, machine, report.Expectation(base).only_telling())
+                                for machine in group for kernel in (stock, series)])
             for machine in group:
-                table, problems = compare(base, machine, stock, series)
-                outcomes.show(machine, names, table)
-                tables.append(table)
-                failures += problems
+                before, after = next(reports), next(reports)
+                tables.append(outcomes.rows(before.outcomes, after.outcomes))
+                outcomes.show(machine, names, tables[-1])
+                failures += after.failures() + outcomes.unproven(machine, tables[-1])
+                failures += [line for line in before.problems if STOCK_MAY_SAY not in line]
     say('')
     if failures:
         for line in failures:

@@ -2,6 +2,7 @@
 """Every static rule: layout, patches, point releases, checkpatch, kernel-doc, Coccinelle, compilers."""
 
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -239,6 +240,30 @@ def check_compilers(base, tree):
     return problems
 
 
+def selftest_problems(text, programs):
+    """What is wrong with a run of the selftests on a machine that has none of the devices."""
+    problems = [f'selftests: {line.strip()}' for line in text.splitlines()
+                if re.match(r'(?:# )*not ok |.*warning:', line)]
+    ended = set(re.findall(r'^ok \d+ selftests: dma: (\w+)', text, re.M))
+    problems += [f'selftests: {name} did not run' for name in sorted(set(programs) - ended)]
+    unsaid = re.findall(r'^# (ok \d+ .*# SKIP)\s*$', text, re.M)
+    return problems + [f'selftests: no reason: {line}' for line in unsaid]
+
+
+def check_selftests(base):
+    """The selftests build and run the way everybody builds and runs selftests."""
+    kernel = Checked(base, 'x86_64', True, 'gcc')
+    command = kernel.make('TARGETS=dma', 'KDIR=none', 'run_tests')
+    command[command.index('--directory') + 1] = str(kernel.source / 'tools/testing/selftests')
+    log = kernel.log.with_suffix('.selftests.log')
+    shutil.rmtree(kernel.dir / 'kselftest', ignore_errors=True)
+    run(kernel.make('headers'), log, 'headers', quiet=True, env=kernel.environment())
+    run(command, log, f'selftests of {base.name}', quiet=True, env=kernel.environment())
+    programs = report.Expectation(base).programs
+    say(f'  {base.name}: {len(programs)} selftests built and run by "make run_tests"')
+    return selftest_problems(log.read_text(errors='replace'), programs)
+
+
 def check_base(base):
     problems = check_mail(base)
     stock = assemble.stock(base)
@@ -250,6 +275,7 @@ def check_base(base):
     problems += check_kernel_doc(tree, stock)
     problems += coccinelle.check(base, tree)
     problems += check_compilers(base, tree)
+    problems += check_selftests(base)
     return problems
 
 

@@ -75,3 +75,27 @@ class Sanitizing(Case):
     def test_is_for_make_test_alone(self):
         os.environ['SANITIZE'] = '1'
         self.assertNotIn('CONFIG_KASAN=y', self.kernel().fragment())
+
+
+class Selftests(Case):
+    OUTPUT = '''gcc -o dma_coherent dma_coherent.c
+TAP version 13
+1..2
+# selftests: dma: dma_coherent
+# ok 1 mapping.works # SKIP no /dev/edu_dma0
+ok 1 selftests: dma: dma_coherent
+# selftests: dma: dma_misuse
+# ok 1 memory.works # SKIP need root
+ok 2 selftests: dma: dma_misuse # SKIP
+'''
+    PROGRAMS = ('dma_coherent', 'dma_misuse')
+
+    def test_programs_that_skip_with_a_reason(self):
+        self.assertEqual(check.selftest_problems(self.OUTPUT, self.PROGRAMS), [])
+
+    def test_each_thing_that_can_be_wrong_is_a_problem(self):
+        for before, after in ((' no /dev/edu_dma0', ''), ('# ok 1 memory', '# not ok 1 memory'),
+                              ('ok 2 selftests', 'not ok 2 selftests'), ('ok 1 selftests', 'ok'),
+                              ('1..2', 'dma_coherent.c:1:1: warning: unused')):
+            self.assertTrue(check.selftest_problems(self.OUTPUT.replace(before, after),
+                                                    self.PROGRAMS), before)
