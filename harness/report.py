@@ -247,7 +247,7 @@ class Report:
         self.boot = boot
         lines = boot.lines()
         kernel, programs = split(lines)
-        self.results, self.problems, self.outcomes = [], [], []
+        self.results, self.problems, self.outcomes, self.splats = [], [], [], []
         if boot.wrong:
             self.problems.append(boot.wrong)
         if not any(USER_SPACE in line for line in lines):
@@ -270,7 +270,8 @@ class Report:
             if status not in ('exit 0', 'exit 4') and not failed:
                 self.problems.append(f'{name} ended with {status}')
         self.problems += [f'{name} did not run' for name in expectation.missing(self.results)]
-        self.problems += scan(lines, self.results)
+        self.splats = scan(lines, self.results)
+        self.problems += self.splats
 
     def read(self, lines, source, what, suite=None):
         results, errors = parse_ktap(lines, source, suite)
