@@ -236,7 +236,7 @@ class Sources(Case):
         self.assertNotIn(':', expected.arguments())
         expected.only_telling()
         self.assertEqual(expected.suites, {})
-        self.assertEqual(set(expected.programs), {'dma_buf_revoke', 'dma_coherent', 'dma_mirror'})
+        self.assertEqual(set(expected.programs), {'dma_coherent', 'dma_mirror', 'dma_revoke'})
         self.assertIn('dma_mirror:-t:coherent_where_no_memory_would_bounce:-t:refused_where_',
                       expected.arguments())
 
