@@ -18,7 +18,7 @@ TRIAL_TIMEOUT = 20
 
 def qemu(machine, accelerator, image, initrd, append, serial='stdio'):
     console = 'hvc0' if machine.hypervisor else CONSOLE[machine.arch]
-    arguments = f'console={console} panic=-1 printk.devkmsg=on {machine.append} {append}'.strip()
+    arguments = f'console={console} panic=-1 printk.devkmsg=on log_buf_len=4M {machine.append} {append}'.strip()
     return [QEMU[machine.arch], '-accel', accelerator, *machine.qemu,
             '-display', 'none', '-monitor', 'none', '-serial', serial, '-nodefaults',
             '-no-reboot', *load(machine, image, initrd, arguments)]
@@ -36,18 +36,29 @@ def load(machine, image, initrd, arguments):
             '-append', machine.hypervisor['append']]
 
 
+# What has to end with this program, whichever of its threads waits for it.
+running = set()
+
+
+def end_all():
+    for process in list(running):
+        end_group(process)
+
+
 def start(command, log, timeout):
     """Run QEMU until it ends; None if all is well, otherwise what went wrong."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, 'wb') as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, process_group=0)
+        running.add(process)
         try:
             process.wait(timeout=timeout)
         except subprocess.TimeoutExpired:
             return f'did not power off within {timeout} s'
         finally:
             end_group(process)
+            running.discard(process)
     if process.returncode:
         words = log.read_text(errors='replace').strip().splitlines()
         return f'{command[0]} ended with status {process.returncode}: {"".join(words[-1:])}'

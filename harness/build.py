@@ -71,6 +71,8 @@ class Kernel:
         """The configuration on top of allnoconfig."""
         names = ['common', self.arch] + ['sanitizers'] * self.sanitized
         paths = [KCONFIG / f'{name}.config' for name in names] + [SELFTESTS_CONFIG]
+        # Options that only this kernel has.
+        paths += self.base.dir.glob('kernel.config')
         text = ''.join(path.read_text() for path in paths)
         return text + (self.tests_fragment() if self.with_series else '')
 
@@ -156,7 +158,7 @@ class Kernel:
         lines = ['dir /dev 0755 0 0', 'nod /dev/console 0600 0 0 c 5 1',
                  'dir /proc 0755 0 0', 'dir /sys 0755 0 0', f'file /init {init} 0755 0 0',
                  'dir /tests 0755 0 0']
-        # Side by side, as an installation of the selftests has them.
+        # Side by side, which is one of the places where the programs look for them.
         lines += [f'file /tests/{module.name} {module} 0644 0 0' for module in modules]
         lines += [f'file /tests/{test.name} {test} 0755 0 0' for test in tests]
         lines += extra

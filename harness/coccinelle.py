@@ -52,8 +52,13 @@ def not_parsed(tree, name):
 
 def users(tree):
     """The files that the semantic patch can have something to say of."""
-    return assemble.git(tree, 'grep', '--files-with-matches', '--word-regexp', ATTRIBUTE, '--',
-                        '*.c', '*.h').splitlines()
+    command = ['git', '-C', str(tree), 'grep', '--files-with-matches', '--word-regexp', ATTRIBUTE,
+               '--', '*.c', '*.h']
+    done = subprocess.run(command, capture_output=True, text=True)
+    # It ends with 1 if there are none.
+    if done.returncode > 1:
+        raise Failure(f'{tree} is no git tree of a kernel: {done.stderr.strip()}')
+    return done.stdout.splitlines()
 
 
 def of_tree(tree):

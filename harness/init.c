@@ -2,8 +2,9 @@
 /*
  * The first process of a test machine: loads every module in /tests, runs the
  * programs there that its arguments name, or all of them, and powers the machine
- * off. An argument may have options for its program: "name:-t:case". The kernel hands on what follows "--" on its command line. With the argument
- * "shell" it leaves the machine to the user instead, until the shell ends.
+ * off. An argument may have options for its program: "name:-t:case". The kernel
+ * hands on what follows "--" on its command line. With the argument "shell" it
+ * leaves the machine to the user instead, until the shell ends.
  *
  * All output goes through /dev/kmsg, a line at a time, so that it cannot be
  * torn by what the kernel prints meanwhile, and one log holds both in order.
@@ -181,6 +182,7 @@ static void run_shell(void)
 	static char *const install[] = { "busybox", "--install", "-s", "/bin", NULL };
 	static char *const shell[] = { "busybox", "setsid", "cttyhack", "/bin/sh", NULL };
 	static char *const environment[] = { "PATH=/bin:/tests", "HOME=/", "TERM=linux", NULL };
+	int status = -1;
 	pid_t pid;
 
 	pid = fork();
@@ -188,7 +190,11 @@ static void run_shell(void)
 		execve("/bin/busybox", install, environment);
 		_exit(127);
 	}
-	waitpid(pid, NULL, 0);
+	waitpid(pid, &status, 0);
+	if (status) {
+		puts("harness: there is no busybox that works, and so no shell");
+		return;
+	}
 
 	puts("\nThe modules are loaded, and the tests are in /tests: dma_coherent runs the first.\n"
 	     "The machine powers off when you leave: exit, or Ctrl-A X to end QEMU at once.\n");

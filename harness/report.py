@@ -99,10 +99,12 @@ def split(lines):
 
 
 def outcomes(output):
-    """What the lines of a selftest say of its mappings."""
-    return [{key: quoted or plain for key, quoted, plain in
-             re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', line)}
-            for line in output if '# outcome:' in line]
+    """What the lines of a selftest say of its mappings; a line cut short says nothing."""
+    found = [{key: quoted or plain for key, quoted, plain in
+              re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', line)}
+             for line in output if '# outcome:' in line]
+    return [outcome for outcome in found
+            if {'mapping', 'memory', 'attribute', 'result'} <= set(outcome)]
 
 
 TEST = re.compile(r'^TEST(?:_F(?:_TIMEOUT)?\(\w+,\s*|\()(\w+)', re.M)
@@ -308,10 +310,10 @@ def skipped_everywhere(reports):
     return ['.'.join(name) for name, seen in status.items() if seen == {'skipped'}]
 
 
-def command(name, log):
+def command(name, log, arch=None):
     from harness import assemble
     base = Base(name)
-    report = Report(Boot(log), assemble.stock(base), Expectation(base))
+    report = Report(Boot(log), assemble.stock(base), Expectation(base, arch=arch))
     for suite in report.suites():
         say('{}: {} passed, {} failed, {} skipped'.format(suite, *report.count(suite)))
     for line in report.failures():

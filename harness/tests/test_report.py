@@ -47,7 +47,8 @@ TAP version 13
 1..2
 # Starting 2 tests from 2 test cases.
 #  RUN           thing.a.does ...
-# outcome: mapping="one page" attribute=none result="mapped, coherent"
+# outcome: mapping="one page" memory="low" attribute=none result="mapped, coherent"
+# outcome: mapping="one page" mem
 #            OK  thing.a.does
 ok 1 thing.a.does
 ok 2 thing.b.does
@@ -99,7 +100,7 @@ class Reading(Case):
         self.assertEqual(found.failures(), [])
         self.assertEqual(found.count('demo'), [2, 0, 1])
         self.assertEqual(found.count('thing'), [2, 0, 0])
-        self.assertEqual(found.outcomes, [{'mapping': 'one page', 'attribute': 'none',
+        self.assertEqual(found.outcomes, [{'mapping': 'one page', 'memory': 'low', 'attribute': 'none',
                                            'result': 'mapped, coherent'}])
 
     def test_failed_case(self):

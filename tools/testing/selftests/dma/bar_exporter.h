@@ -21,6 +21,7 @@
  *
  * Errors:
  *
+ * - EINTR: killed while another call was under way
  * - EINVAL: no length, bytes outside the BAR, parts of pages, or a @pad which is not 0
  * - ENODEV: the device went away
  */

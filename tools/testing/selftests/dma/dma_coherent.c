@@ -60,12 +60,11 @@
 static unsigned int narrow_bits(void)
 {
 	char iomem[16384], *line;
-	unsigned long long start;
 
 	read_file("/proc/iomem", iomem, sizeof(iomem));
 	for (line = strtok(iomem, "\n"); line; line = strtok(NULL, "\n"))
-		if (strstr(line, "System RAM") && sscanf(line, "%llx", &start) == 1)
-			return start >> 28 ? 32 : 28;
+		if (strstr(line, "System RAM"))
+			return strtoull(line, NULL, 16) >> 28 ? 32 : 28;
 	return 28;
 }
 

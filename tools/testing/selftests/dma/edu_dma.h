@@ -4,7 +4,8 @@
  * device, for DMA by QEMU's "edu" PCI device, and let the device read and write it.
  *
  * Every device is a /dev/edu_dmaN, in the order in which the devices are found.
- * This is an interface for tests, not for production, and it is not stable.
+ * This is an interface for tests, not for production, and it is not stable. Every
+ * call may also fail with ENOMEM.
  *
  * The device has a property of its own, dma_mask, which it applies to addresses
  * without telling anyone; it is 28 bits unless QEMU is told otherwise. A mapping
@@ -70,6 +71,7 @@
  *
  * - E2BIG: @length is above %EDU_DMA_MAX_LENGTH
  * - EBUSY: the device has mappings with another mask
+ * - EINTR: killed while the device was busy
  * - EFAULT: there is no memory at the address, or it cannot be written; a mirror
  *   finds that out later, unless it is an address that no process can have
  * - EINVAL: no length, unknown flags or both, a @pad which is not 0, a @dma_bits out
@@ -163,6 +165,7 @@ struct edu_dma_transfer {
  *
  * Errors:
  *
+ * - EINTR: killed while the device was busy
  * - EINVAL: @pad is not 0
  * - ENODEV: the device went away, and the mapping with it
  * - ENOENT: there is no such mapping

@@ -89,8 +89,8 @@ static inline long long read_number(const char *path, const char *word)
 /* The modules */
 
 /*
- * Find the file of a test module: next to the programs when they are installed, or in
- * test_modules/ when they have just been built.
+ * Find the file of a test module: next to the programs, or in test_modules/, where it is
+ * built and installed.
  */
 static inline bool find_test_module(const char *name, char *path, size_t size)
 {
@@ -101,7 +101,7 @@ static inline bool find_test_module(const char *name, char *path, size_t size)
 	if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
 		return false;
 	dirname(program);
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		snprintf(path, size, "%s/%s%s.ko", program, places[i], name);
 		if (!access(path, R_OK))
 			return true;
@@ -361,8 +361,9 @@ static inline struct usage usage_now(void)
 		char __result[160];						\
 										\
 		snprintf(__result, sizeof(__result), __VA_ARGS__);		\
-		ksft_print_msg("outcome: mapping=\"%s\" memory=\"%s\" attribute=%s result=\"%s\"\n", \
-			       mapping, memory, attribute, __result);		\
+		ksft_print_msg("outcome: mapping=\"%s\" memory=\"%s\" "		\
+			       "attribute=%s result=\"%s\"\n", mapping, memory,	\
+			       attribute, __result);				\
 		/* The harness leaves this process with _exit(). */		\
 		fflush(stdout);							\
 	} while (0)

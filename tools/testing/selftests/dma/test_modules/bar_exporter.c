@@ -31,7 +31,7 @@ struct bar_exporter {
 	struct miscdevice misc;
 	char name[24];
 	int id;
-	struct mutex lock;
+	struct mutex lock;	/* protects @pdev */
 	struct pci_dev *pdev;
 };
 
@@ -65,7 +65,7 @@ static int bar_exporter_ioctl_export(struct bar_exporter *exporter,
 		goto err_fd;
 	}
 
-	ret = mutex_lock_interruptible(&exporter->lock);
+	ret = mutex_lock_killable(&exporter->lock);
 	if (ret)
 		goto err_fd;
 	if (exporter->pdev)

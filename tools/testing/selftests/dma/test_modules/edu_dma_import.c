@@ -174,18 +174,13 @@ static int edu_dma_imported_begin(struct edu_dma_imported *imported,
 	struct dma_resv *resv = imported->dmabuf->resv;
 	int ret;
 
-	ret = dma_resv_lock_interruptible(resv, NULL);
-	if (ret)
-		return ret;
+	dma_resv_lock(resv, NULL);
 	ret = edu_dma_imported_map_sgt(imported);
 	if (ret)
 		goto unlock;
 	/* An exporter may be moving the memory to where it has just mapped it. */
-	if (dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true,
-				  MAX_SCHEDULE_TIMEOUT) < 0) {
-		ret = -EINTR;
-		goto unlock;
-	}
+	dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, false,
+			      MAX_SCHEDULE_TIMEOUT);
 	ret = dma_resv_reserve_fences(resv, 1);
 	if (ret)
 		goto unlock;
@@ -225,6 +220,8 @@ static int edu_dma_imported_transfer(struct edu_dma *edu,
 
 	cookie = dma_fence_begin_signalling();
 	ret = edu_dma_run_sgt(edu, imported->sgt, access);
+	if (ret)
+		dma_fence_set_error(fence, ret);
 	dma_fence_signal(fence);
 	dma_fence_end_signalling(cookie);
 

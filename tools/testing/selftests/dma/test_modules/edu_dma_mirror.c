@@ -70,8 +70,8 @@ static bool edu_dma_mirror_invalidate(struct mmu_interval_notifier *notifier,
 	mmu_interval_set_seq(notifier, seq);
 	if (mirror->dev) {
 		first = PFN_DOWN(max(range->start, mirror->addr) - mirror->addr);
-		last = PFN_DOWN(min(range->end - 1 - mirror->addr,
-				mirror->mapping.length - 1));
+		last = PFN_DOWN(min(range->end - mirror->addr,
+				    mirror->mapping.length) - 1);
 		for (idx = first; idx <= last; idx++)
 			edu_dma_mirror_unmap_page(mirror, idx);
 	}
