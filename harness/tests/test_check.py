@@ -60,7 +60,7 @@ class Sanitizing(Case):
     """make test SANITIZE=1."""
 
     def kernel(self, **options):
-        base = types.SimpleNamespace(name='demo', new_files=lambda: [])
+        base = types.SimpleNamespace(name='demo', dir=self.scratch, new_files=lambda: [])
         for name in ('patched', 'stock', 'tree_version'):
             self.patch(assemble, name, lambda _: self.scratch)
         return build.Kernel(base, 'x86_64', **options)
