@@ -71,20 +71,6 @@ static bool mirrors_work(void)
 	return iommu_translates() || !(swiotlb_forced() || runs_on_xen());
 }
 
-/* Is one PCI bridge above both devices, and not only the root of the bus? */
-static bool have_common_bridge(const char *path, const char *other)
-{
-	unsigned int domain, bus, slot, function;
-	size_t i, end = 0;
-
-	for (i = 0; path[i] && path[i] == other[i]; i++)
-		if (path[i] == '/')
-			end = i;
-	while (end && path[end - 1] != '/')
-		end--;
-	return sscanf(path + end, "%x:%x:%x.%x/", &domain, &bus, &slot, &function) == 4;
-}
-
 /*
  * Does the host bridge route between its ports? Nothing tells, so the kernel has a list.
  * All that is on it and that QEMU has are the CPUs of AMD since Zen.

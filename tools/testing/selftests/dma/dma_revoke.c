@@ -226,20 +226,6 @@ static void *map_bar(const char *device, unsigned int bar, size_t length)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Is there a PCI bridge above both devices? The root of a bus is none. */
-static bool have_common_bridge(const char *path, const char *other)
-{
-	unsigned int domain, bus, slot, function;
-	size_t i, end = 0;
-
-	for (i = 0; path[i] && path[i] == other[i]; i++)
-		if (path[i] == '/')
-			end = i;
-	while (end && path[end - 1] != '/')
-		end--;
-	return sscanf(path + end, "%x:%x:%x.%x/", &domain, &bus, &slot, &function) == 4;
-}
-
 static bool iommu_translates_for(const char *device)
 {
 	char path[PATH_MAX + 32], type[32];

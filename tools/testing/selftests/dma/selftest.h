@@ -256,6 +256,20 @@ static inline bool runs_on_xen(void)
 	return !strncmp(type, "xen", 3);
 }
 
+/* Is there a PCI bridge above both devices in sysfs? The root of a bus is none. */
+static inline bool have_common_bridge(const char *path, const char *other)
+{
+	unsigned int domain, bus, slot, function;
+	size_t i, end = 0;
+
+	for (i = 0; path[i] && path[i] == other[i]; i++)
+		if (path[i] == '/')
+			end = i;
+	while (end && path[end - 1] != '/')
+		end--;
+	return sscanf(path + end, "%x:%x:%x.%x/", &domain, &bus, &slot, &function) == 4;
+}
+
 /* Memory */
 
 /* The physical address of a page that is present; 0 if it cannot be told. */
