@@ -13,15 +13,30 @@
  */
 
 #include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/kernfs.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pci-p2pdma.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/task.h>
 #include <linux/sizes.h>
 #include <linux/sysfs.h>
 
 #define MEMORY_BAR	2
+
+/*
+ * A kernel may take a provider that is asked for too early for a bug of the
+ * driver, and warn. One that does can also be told not to.
+ */
+#ifndef kunit_warning_suppress
+#define kunit_warning_suppress(test)
+#endif
 
 struct p2pdma_ctx {
 	struct pci_dev *pdev;
@@ -38,12 +53,25 @@ static bool shown_in_sysfs(struct pci_dev *pdev)
 	return node;
 }
 
-/* As when the driver is unbound. */
-static void release_managed(struct p2pdma_ctx *ctx)
+/* As when the driver is bound. */
+static void open_managed(struct kunit *test)
 {
-	if (ctx->group)
-		devres_release_group(&ctx->pdev->dev, ctx->group);
+	struct p2pdma_ctx *ctx = test->priv;
+
+	ctx->group = devres_open_group(&ctx->pdev->dev, NULL, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ctx->group);
+}
+
+/* As when the driver is unbound. Returns how much there was to release. */
+static int release_managed(struct p2pdma_ctx *ctx)
+{
+	void *group = ctx->group;
+
+	if (!group)
+		return 0;
+
 	ctx->group = NULL;
+	return devres_release_group(&ctx->pdev->dev, group);
 }
 
 static void add_bar_memory(struct kunit *test)
@@ -146,7 +174,10 @@ static void no_provider_before_init(struct kunit *test)
 {
 	struct p2pdma_ctx *ctx = test->priv;
 
-	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_NULL(test,
+				  pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+	}
 }
 
 static void no_provider_after_unbind(struct kunit *test)
@@ -158,7 +189,10 @@ static void no_provider_after_unbind(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, shown_in_sysfs(ctx->pdev));
 
 	release_managed(ctx);
-	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_NULL(test,
+				  pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
+	}
 	KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
 }
 
@@ -254,6 +288,136 @@ static void second_resource_adds_to_the_pool(struct kunit *test)
 	pci_free_p2pmem(ctx->pdev, first, SZ_2M);
 }
 
+/* Runs on another CPU, if there is one, at the same time as the case. */
+static struct task_struct *run_beside(struct kunit *test,
+				      int (*function)(void *), void *data)
+{
+	unsigned int cpu = cpumask_any_but(cpu_online_mask,
+					   raw_smp_processor_id());
+	struct task_struct *task;
+
+	task = kthread_create(function, data, "p2pdma_kunit");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	if (cpu < nr_cpu_ids)
+		kthread_bind(task, cpu);
+	get_task_struct(task);
+	wake_up_process(task);
+	return task;
+}
+
+static int stop_beside(struct task_struct *task)
+{
+	int ret = kthread_stop(task);
+
+	put_task_struct(task);
+	return ret;
+}
+
+struct p2pdma_reader {
+	struct completion entered;
+	bool left;
+};
+
+static int read_for_a_while(void *data)
+{
+	struct p2pdma_reader *reader = data;
+
+	rcu_read_lock();
+	complete(&reader->entered);
+	mdelay(50);
+	WRITE_ONCE(reader->left, true);
+	rcu_read_unlock();
+	return 0;
+}
+
+static const struct reader_param {
+	const char *desc;
+	bool pages;
+} reader_params[] = {
+	{ "without pages" },
+	{ "with pages", .pages = true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(reader, reader_params, desc);
+
+/* Map types are looked up and stored under RCU, whether there are pages or not. */
+static void unbind_waits_for_readers(struct kunit *test)
+{
+	const struct reader_param *param = test->param_value;
+	struct p2pdma_ctx *ctx = test->priv;
+	struct p2pdma_reader reader = {};
+	struct task_struct *task;
+
+	KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	if (param->pages)
+		add_bar_memory(test);
+
+	init_completion(&reader.entered);
+	task = run_beside(test, read_for_a_while, &reader);
+	wait_for_completion(&reader.entered);
+
+	release_managed(ctx);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(reader.left));
+
+	stop_beside(task);
+}
+
+#define RACE_ROUNDS	100
+
+struct p2pdma_race {
+	struct pci_dev *pdev;
+	struct completion ready;
+	bool go;
+};
+
+static int init_when_told(void *data)
+{
+	struct p2pdma_race *race = data;
+
+	complete(&race->ready);
+	while (!READ_ONCE(race->go)) {
+		cpu_relax();
+		cond_resched();
+	}
+	return pcim_p2pdma_init(race->pdev);
+}
+
+/*
+ * What is set up twice shows when it is released. If nothing orders the callers,
+ * they may still happen not to meet, but not in every round.
+ */
+static void callers_at_once_set_up_once(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	struct p2pdma_race race = { .pdev = ctx->pdev };
+	int alone, released, ret, other;
+	struct task_struct *task;
+	unsigned int i;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "no second CPU");
+
+	KUNIT_ASSERT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	alone = release_managed(ctx);
+
+	for (i = 0; i < RACE_ROUNDS; i++) {
+		open_managed(test);
+		init_completion(&race.ready);
+		WRITE_ONCE(race.go, false);
+		task = run_beside(test, init_when_told, &race);
+		wait_for_completion(&race.ready);
+
+		WRITE_ONCE(race.go, true);
+		ret = pcim_p2pdma_init(ctx->pdev);
+		other = stop_beside(task);
+		released = release_managed(ctx);
+
+		KUNIT_ASSERT_EQ_MSG(test, 0, ret, "round %u", i);
+		KUNIT_ASSERT_EQ_MSG(test, 0, other, "round %u", i);
+		KUNIT_ASSERT_EQ_MSG(test, alone, released, "round %u", i);
+	}
+}
+
 static void p2pdma_release(void *data)
 {
 	struct p2pdma_ctx *ctx = data;
@@ -287,8 +451,7 @@ static int p2pdma_init(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, p2pdma_release, ctx));
 
-	ctx->group = devres_open_group(&ctx->pdev->dev, NULL, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, ctx->group);
+	open_managed(test);
 
 	return 0;
 }
@@ -304,6 +467,8 @@ static struct kunit_case p2pdma_cases[] = {
 	KUNIT_CASE(init_gives_away_no_memory),
 	KUNIT_CASE_PARAM(added_memory_can_be_allocated, order_gen_params),
 	KUNIT_CASE(second_resource_adds_to_the_pool),
+	KUNIT_CASE_PARAM(unbind_waits_for_readers, reader_gen_params),
+	KUNIT_CASE(callers_at_once_set_up_once),
 	{}
 };
 

@@ -36,6 +36,7 @@ struct umem_dmabuf_ctx {
 
 	/* the exporter */
 	bool wants_revocable;
+	bool moves_when_attached;
 	bool moves_when_pinned;
 	bool revoked;
 	int pin_error;
@@ -58,6 +59,13 @@ static int exporter_attach(struct dma_buf *dmabuf,
 
 	if (ctx->wants_revocable && !dma_buf_attach_revocable(attach))
 		return -EOPNOTSUPP;
+
+	/* As early as can be: the importer is not back from attaching yet. */
+	if (ctx->moves_when_attached) {
+		dma_resv_lock(dmabuf->resv, NULL);
+		attach->importer_ops->invalidate_mappings(attach);
+		dma_resv_unlock(dmabuf->resv);
+	}
 
 	return 0;
 }
@@ -323,6 +331,20 @@ static void move_to_be_pinned_is_no_revocation(struct kunit *test)
 	expect_nothing_held(test);
 }
 
+static void move_while_attaching_is_no_revocation(struct kunit *test)
+{
+	struct umem_dmabuf_ctx *ctx = test->priv;
+
+	ctx->moves_when_attached = true;
+	register_revocable(test);
+	KUNIT_EXPECT_EQ(test, ctx->stopped, 0);
+	KUNIT_EXPECT_EQ(test, ctx->mappings, 1);
+
+	revoke(ctx);
+	KUNIT_EXPECT_EQ(test, ctx->stopped, 1);
+	expect_nothing_held(test);
+}
+
 /* Failures */
 
 static const struct get_param {
@@ -470,6 +492,7 @@ static struct kunit_case umem_dmabuf_cases[] = {
 	KUNIT_CASE(release_stops_device_that_was_not_revoked),
 	KUNIT_CASE(release_without_callback_unmaps),
 	KUNIT_CASE(move_to_be_pinned_is_no_revocation),
+	KUNIT_CASE(move_while_attaching_is_no_revocation),
 	KUNIT_CASE_PARAM(memory_that_cannot_be_mapped_is_unpinned_once, get_gen_params),
 	KUNIT_CASE_PARAM(memory_that_cannot_be_pinned_is_not_mapped, get_gen_params),
 	KUNIT_CASE_PARAM(memory_that_was_revoked_is_not_mapped, get_gen_params),
