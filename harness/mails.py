@@ -32,9 +32,9 @@ def names(base):
 def cover(base, sets):
     """Subject and text of the cover letter of the whole series."""
     if sets.all:
-        parts = [f'{each.title} (out/{base.name}/{each.name}, '
-                 f'{sum(map(each.takes, names(base)))} patches)' for each in sets.all]
-        return sets.title, '\n\n'.join([sets.text, *parts])
+        counts = {each: sum(map(each.takes, names(base))) for each in sets.all}
+        parts = [f' - {each.name} ({count}): {each.title}' for each, count in counts.items() if count]
+        return sets.title, sets.text + '\n\n' + '\n'.join(parts)
     path = base.dir / 'cover'
     try:
         subject, _, blurb = path.read_text().partition('\n\n')
@@ -82,7 +82,7 @@ def letter_of_set(repo, sets, each, ends, version):
     for need in sets.prerequisites(each):
         if need.name in ends:
             why = each.needs.get(need.name, 'what is needed needs it')
-            parts.append(f'Before them belongs "{need.title}":\n{why}')
+            parts.append(f'Before them comes "{need.title}":\n{why}')
             trailers.append(f'prerequisite-change-id: {need.change_id()}:v{need.version}')
             trailers += [f'prerequisite-patch-id: {patch}'
                          for patch in patch_ids(repo, ends[need.name])]

@@ -35,9 +35,9 @@ class Set:
         self.title = description['title']
         self.patterns = description['patches']
         # Other sets, and what this one wants of them.
-        self.needs = description.get('needs', {})
+        self.needs = {name: why.strip() for name, why in description.get('needs', {}).items()}
         self.version = description.get('version', 1)
-        self.text = {key: description[key].strip() for key in ('what', 'why', *SECTIONS)}
+        self.text = {key: description[key].strip('\n') for key in ('what', 'why', *SECTIONS)}
 
     def takes(self, name):
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns)
@@ -86,9 +86,9 @@ class Sets:
             found += [f'{where}: set {each.name} needs {need}, which is no other set'
                       for need in each.needs if need not in known or need == each.name]
             text = '\n'.join([each.title, *each.text.values(), *each.needs.values()])
-            found += [f'{where}: set {each.name} has a line that is too long or not plain ASCII: '
-                      f'{line[:30]}...' for line in text.split('\n')
-                      if len(line) > 75 or not line.isascii()]
+            unfit = [line for line in text.split('\n') if len(line) > 75 or not line.isascii()]
+            found += [f'{where}: set {each.name} has a line that is longer than 75 or not plain '
+                      f'ASCII: {line}' for line in unfit[:1]]
         return found or [str(failure) for failure in map(self.circle, self.all) if failure]
 
     def idle(self, names):

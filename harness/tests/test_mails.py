@@ -134,7 +134,7 @@ class InSets(MailCase):
         letter = (out / mails.COVER).read_text()
         self.assertIn('[PATCH 0/4] all\n', letter)
         self.assertIn('All of it.', letter)
-        self.assertIn('list: for its tree (out/6.18/list, 1 patches)', letter)
+        self.assertIn('\n - driver (3): driver: for its tree\n - list (1): list: for its tree\n', letter)
         target = self.am(*sorted(out.glob('*.patch')))
         self.assertEqual((target / 'list').read_text(), 'one\ntwo\ndriver\nthree\n')
 
@@ -200,7 +200,7 @@ class InSets(MailCase):
     def test_what_is_needed_before_is_said(self):
         self.describe(list='needs = { driver = "the list names the driver." }')
         letter = self.letter()
-        self.assertIn('Before them belongs "driver: for its tree":\nthe list names the driver.',
+        self.assertIn('Before them comes "driver: for its tree":\nthe list names the driver.',
                       letter)
         self.assertIn('\nprerequisite-change-id: 20260101-dma-coherent-driver-', letter)
         listed = re.findall('^prerequisite-patch-id: (.*)', letter, re.M)
@@ -242,7 +242,7 @@ class InSets(MailCase):
 
     def test_unfit_words_are_found(self):
         self.describe(SET.format(name='list', more='').replace('Seen.', 'S\u00e9en.'))
-        self.assertIn('set list has a line that is too long or not plain ASCII: S',
+        self.assertIn('set list has a line that is longer than 75 or not plain ASCII: S',
                       '\n'.join(self.problems()))
 
     def test_sender_signs_off_every_patch_of_a_set(self):
