@@ -90,7 +90,7 @@ def letter_of_set(repo, sets, each, ends, version):
 
 
 def write_mbox(path, mails, thread=None):
-    """One file of all mails; b4 takes only those that belong to a thread."""
+    """One file of all mails; b4 takes only a thread, and no subject of several lines."""
     with open(path, 'w') as mbox:
         for number, mail in enumerate(mails):
             text = mail.read_text().rstrip('\n')
@@ -98,7 +98,10 @@ def write_mbox(path, mails, thread=None):
                 ids = f'Message-Id: <{thread}-{number}@localhost.invalid>\n'
                 if number:
                     ids += f'In-Reply-To: <{thread}-0@localhost.invalid>\n'
-                text = text.replace('\n', f'\n{ids}', 1)
+                header, body = text.split('\n\n', 1)
+                header = re.sub(r'^Subject: .*(?:\n .*)*',
+                                lambda found: ids + found[0].replace('\n', ''), header, flags=re.M)
+                text = f'{header}\n\n{body}'
             mbox.write(text + '\n\n')
 
 

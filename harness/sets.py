@@ -229,26 +229,56 @@ def split(sets, repo, commit, identity):
     return {name: alone(repo, commits, identity) for name, commits in members.items() if commits}
 
 
+def added(repo, end):
+    """The lines of C that a set adds, by file."""
+    text = git(repo, 'diff', '-U0', '--no-renames', 'base', end, '--', '*.[ch]')
+    lines = {}
+    for path, changes in re.findall(r'^\+\+\+ b/(\S+)\n((?:(?!diff --git).*\n)*)', text, re.M):
+        lines[path] = '\n'.join(re.findall(r'^\+(.*)', changes, re.M))
+    return lines
+
+
+def brought(repo, end, lines):
+    """What other sets cannot do without this one: new headers, new functions and trace events."""
+    news = {path for path in git(repo, 'diff', '--no-renames', '--name-only', '--diff-filter=A',
+                                 'base', end, '--', '*.h').splitlines()}
+    for path, text in lines.items():
+        if path.endswith('.h'):
+            news |= set(re.findall(r'\b([a-z]\w*_\w+)\(', text))
+            news |= {f'trace_{event}' for event in re.findall(
+                r'^(?:TRACE_EVENT|DEFINE_EVENT)\w*\((?:\w+,\s*)?(\w+)', text, re.M)}
+    words = sorted(word for word in news if '/' not in word)
+    if words:
+        known = subprocess.run(['git', '-C', str(repo), 'grep', '-h', '-o', '-w', '-F',
+                                *(f'-e{word}' for word in words), 'base', '--', '*.h'],
+                               capture_output=True, text=True).stdout
+        news -= set(known.split())
+    return news
+
+
+def used(lines):
+    """What the lines include and call."""
+    found = set()
+    for path, text in lines.items():
+        for header in re.findall(r'^#\s*include\s+[<"]([^>"]+)[>"]', text, re.M):
+            found |= {f'include/{header}', str(Path(path).parent / header)}
+        found |= set(re.findall(r'\b(\w+_\w+)\(', text))
+    return found
+
+
 def unsaid_needs(sets, repo, ends):
-    """Headers that a set includes and another one brings, without a word that it needs that one."""
-    brought, included = {}, {}
-    for name, end in ends.items():
-        for line in git(repo, 'diff', '--no-renames', '--name-status', 'base', end).splitlines():
-            status, path = line.split('\t')
-            if status == 'A' and path.endswith('.h'):
-                brought[path] = name
-        text = git(repo, 'diff', '-U0', '--no-renames', 'base', end)
-        for path, changes in re.findall(r'^\+\+\+ b/(\S+)\n((?:(?!diff --git).*\n)*)', text, re.M):
-            for header in re.findall(r'^\+#\s*include\s+[<"]([^>"]+)[>"]', changes, re.M):
-                near = Path(path).parent / header
-                included.setdefault(name, set()).update((f'include/{header}', str(near)))
+    """What a set uses and another one brings, without a word that it needs that one."""
+    lines = {name: added(repo, end) for name, end in ends.items()}
+    news = {name: brought(repo, end, lines[name]) for name, end in ends.items()}
     found = []
     for each in sets.all:
         there = [each.name, *(other.name for other in sets.prerequisites(each))]
-        found += [f'{relative(sets.path)}: set {each.name} includes {header}, which the set '
-                  f'{brought[header]} brings, and does not say that it needs that'
-                  for header in sorted(included.get(each.name, ()))
-                  if brought.get(header, each.name) not in there]
+        wants = used(lines.get(each.name, {})).difference(*(news.get(name, ()) for name in there))
+        for name in ends:
+            words = sorted(wants & news[name]) if name not in there else []
+            if words:
+                found.append(f'{relative(sets.path)}: set {each.name} uses {", ".join(words[:3])}, '
+                             f'which the set {name} brings, and does not say that it needs that')
     return found
 
 

@@ -86,6 +86,7 @@ class InSets(MailCase):
         scripts.mkdir()
         (scripts / 'get_maintainer.pl').write_text(MAINTAINERS)
         (self.kernel / 'list').write_text('one\ntwo\n')
+        (self.kernel / 'old.h').write_text('int driver_old(void);\n')
         assemble.git(self.kernel, 'add', '--all', '--force')
         assemble.git(self.kernel, 'commit', '--quiet', '--message', 'list')
         assemble.git(self.work, 'fetch', '--quiet', str(self.kernel), 'HEAD')
@@ -197,6 +198,13 @@ class InSets(MailCase):
         self.assertEqual(re.search('^Message-Id: (.*)', first, re.M)[1],
                          re.search('^In-Reply-To: (.*)', first, re.M)[1])
 
+    def test_subject_in_the_mbox_is_one_line(self):
+        subject = 'list: ' + 'very ' * 15 + 'long'
+        self.commit(subject, {'list.c': ''})
+        out = mails.export(self.base)
+        self.assertIn(f'\nSubject: [PATCH 2/2] {subject}\n', (out / 'list.mbox').read_text())
+        self.assertNotIn(f'{subject}\n', (out / 'series.mbox').read_text())
+
     def test_what_is_needed_before_is_said(self):
         self.describe(list='needs = { driver = "the list names the driver." }')
         letter = self.letter()
@@ -209,11 +217,29 @@ class InSets(MailCase):
                   for patch in sorted((self.root / 'out/6.18/driver').glob('*.patch'))]
         self.assertEqual(listed, mailed)
 
+    def needs(self, word):
+        words = f'set list uses {word}, which the set driver brings'
+        self.fails(words, mails.export, self.base)
+        self.describe(list='needs = { driver = "it uses that." }')
+        mails.export(self.base)
+
     def test_header_of_another_set_is_a_need(self):
         self.commit('list: include', {'list.c': '#include <driver.h>\n'})
-        words = 'set list includes include/driver.h, which the set driver brings'
-        self.fails(words, mails.export, self.base)
-        self.describe(list='needs = { driver = "it includes the header." }')
+        self.needs('include/driver.h')
+
+    def test_function_of_another_set_is_a_need(self):
+        self.commit('driver: declare', {'driver.h': 'int driver_old(void);\nint driver_new(void);\n'})
+        self.commit('list: call', {'list.c': 'int i = driver_old() + driver_new();\n'})
+        self.needs('driver_new')
+
+    def test_trace_event_of_another_set_is_a_need(self):
+        self.commit('driver: trace', {'driver.h': 'DEFINE_EVENT(all, driver_event,\n'})
+        self.commit('list: trace', {'list.c': 'trace_driver_event();\n'})
+        self.needs('trace_driver_event')
+
+    def test_function_that_the_base_has_is_no_need(self):
+        self.commit('driver: call', {'driver.h': 'static int x(void) { return driver_old(); }\n'})
+        self.commit('list: call', {'list.c': 'int i = driver_old();\n'})
         mails.export(self.base)
 
     def test_every_patch_belongs_to_one_set(self):
