@@ -7,7 +7,8 @@ help:
 	@echo '               with a real DMA device, show what each does with the same mappings'
 	@echo 'make test      every KUnit suite and selftest on every machine and base'
 	@echo 'make shell     a prompt on one machine, with the tests at hand: make shell MACHINE=x86_64-direct'
-	@echo 'make series    out/BASE: patches for git am, an mbox with cover letter, a quilt series'
+	@echo 'make series    out/BASE: patches for git am, an mbox with cover letter, a quilt series,'
+	@echo '               and for 7.3 a set for each tree, with addresses'
 	@echo 'make tree      tree/BASE: a git tree with one commit per patch, to work in'
 	@echo 'make refresh   write tree/BASE back into the series'
 	@echo 'make check     every static rule: layout, patches, checkpatch, Coccinelle, sparse, W=1, clang'
@@ -19,7 +20,7 @@ help:
 	@echo 'KERNEL=path    your kernel, a git tree or a tarball, in place of the base'
 	@echo 'SIGNOFF="Name <address>"   sign off the patches that make series writes'
 	@echo 'SANITIZE=1     make test with KASAN, lockdep and kmemleak; slower by far'
-	@echo 'RECORD=1       keep what make bench finds, for the README'
+	@echo 'RECORD=1       keep what make bench finds, for the README, or make check of other releases'
 
 run test shell series tree refresh check bench:
 	@python3 -m harness $@

@@ -7,7 +7,7 @@ import sys
 import time
 import unittest
 
-from harness import assemble, bench, boot, build, check, outcomes, packages, report, shell, xen
+from harness import assemble, bench, boot, build, check, mails, outcomes, packages, report, shell, xen
 from harness.project import (CACHE, JOBS, Base, Failure, asked, base_names, cache_lock,
                              machine_names, machines, main, say)
 
@@ -194,7 +194,7 @@ def start_shell():
 COMMANDS = {
     'run': run, 'test': test, 'shell': start_shell, 'check': check.command,
     'tree': lambda: assemble.command('tree'), 'refresh': lambda: assemble.command('refresh'),
-    'series': lambda: assemble.command('series'), 'bench': bench.command,
+    'series': mails.command, 'bench': bench.command,
 }
 
 if __name__ == '__main__':

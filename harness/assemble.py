@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Turn base and series into git trees, and a git tree back into the series."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,12 +19,12 @@ IDENTITY = ('DMA coherence series', 'dma-coherence@localhost.invalid')
 DATE = '2026-01-01T00:00:00+0000'
 
 
-def git(repo, *arguments, identity=IDENTITY, **options):
+def git(repo, *arguments, identity=IDENTITY, environment=(), **options):
     name, mail = identity
     environment = dict(os.environ, GIT_COMMITTER_NAME=name, GIT_COMMITTER_EMAIL=mail,
                        GIT_AUTHOR_NAME=name, GIT_AUTHOR_EMAIL=mail,
                        GIT_COMMITTER_DATE=DATE, GIT_AUTHOR_DATE=DATE,
-                       GIT_CONFIG_GLOBAL='/dev/null', GIT_CONFIG_NOSYSTEM='1')
+                       GIT_CONFIG_GLOBAL='/dev/null', GIT_CONFIG_NOSYSTEM='1') | dict(environment)
     return output_of(['git', '-C', str(repo), '-c', 'advice.detachedHead=false',
                       '-c', 'gc.auto=0', '-c', 'core.quotePath=false', '-c', 'safe.directory=*',
                       *arguments], env=environment, **options)
@@ -175,19 +176,26 @@ def touched_files(base):
     return sorted(touched)
 
 
-def scratch_commit(repo, base, **options):
-    """Apply the series in a throw-away sparse worktree; its files keep their times."""
+@contextlib.contextmanager
+def scratch_tree(repo, base):
+    """A throw-away sparse worktree of the base, without the files that no patch touches."""
     with tempfile.TemporaryDirectory(prefix='dma-coherent-') as scratch:
         tree = Path(scratch) / 'tree'
         git(repo, 'worktree', 'prune')
         git(repo, 'worktree', 'add', '--quiet', '--no-checkout', '--detach', str(tree), 'base')
         try:
             git(tree, 'sparse-checkout', 'set', '--no-cone',
-                *('/' + name for name in touched_files(base)))
+                *('/' + name for name in touched_files(base) + base.new_files()))
             git(tree, 'checkout', '--quiet', '--detach', 'base')
-            return apply_series(tree, base, **options)
+            yield tree
         finally:
             git(repo, 'worktree', 'remove', '--force', str(tree))
+
+
+def scratch_commit(repo, base, **options):
+    """Apply the series in a scratch tree; the files of the others keep their times."""
+    with scratch_tree(repo, base) as tree:
+        return apply_series(tree, base, **options)
 
 
 def assembled_commit(repo, base):
@@ -383,66 +391,18 @@ def write_if_changed(path, data):
         path.write_bytes(data)
 
 
-# make series
-
-def parse_signer(text):
-    found = re.fullmatch(r'\s*([^<>]+?)\s*<([^<>@\s]+@[^<>@\s]+)>\s*', text)
-    if not found:
-        raise Failure(f'SIGNOFF={text}: expected "Name <address>"')
-    return found.groups()
-
-
-def cover(base):
-    path = base.dir / 'cover'
-    try:
-        subject, _, blurb = path.read_text().partition('\n\n')
-    except OSError as error:
-        raise Failure(f'{relative(path)}: {error.strerror}') from error
-    return subject.strip(), blurb.strip()
-
-
-def export(base, signer=None):
-    """Write out/<base>: patches for git am, an mbox with cover letter, a quilt series."""
-    repo = stock(base)
-    if signer:
-        commit = scratch_commit(repo, base, identity=signer, sign=True)
-    else:
-        commit = assembled_commit(repo, base)
-    out = base.root / 'out' / base.name
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    git(repo, 'format-patch', '--quiet', '--cover-letter', '--zero-commit', '--no-signature',
-        '--no-renames', '--abbrev=12', '--output-directory', str(out), f'base..{commit}',
-        identity=signer or IDENTITY)
-    # Not a .patch, so that git am takes *.patch.
-    letter = (out / '0000-cover-letter.patch').rename(out / '0000-cover-letter.mail')
-    subject, blurb = cover(base)
-    letter.write_text(letter.read_text().replace('*** SUBJECT HERE ***', subject)
-                      .replace('*** BLURB HERE ***', blurb))
-    patches = sorted(out.glob('*.patch'))
-    (out / 'series').write_text(''.join(path.name + '\n' for path in patches))
-    with open(out / 'series.mbox', 'w') as mbox:
-        for path in [letter] + patches:
-            mbox.write(path.read_text().rstrip('\n') + '\n\n')
-    say(f'{relative(out)}: {len(patches)} patches for "git am", series.mbox with cover letter, '
-        f'series for quilt')
-    return out
-
-
 def command(what):
-    signer = os.environ.get('SIGNOFF')
-    signer = parse_signer(signer) if signer else None
     if what == 'refresh':
         # This needs nothing from the cache, so it need not wait for a build.
         refresh(asked('BASE', base_names(), Base))
         readme.update()
         return
-    if what not in ('tree', 'series'):
-        raise Failure(f'{what}: expected tree, refresh or series')
+    if what != 'tree':
+        raise Failure(f'{what}: expected tree or refresh')
     asked('BASE', base_names(), Base)
     with cache_lock():
         for base in chosen_bases():
-            make_tree(base) if what == 'tree' else export(base, signer)
+            make_tree(base)
 
 
 if __name__ == '__main__':

@@ -4,11 +4,11 @@
 import re
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from pathlib import Path
 
-from harness import assemble, bench, build, coccinelle, fetch, packages, readme, report
+from harness import (assemble, bench, build, coccinelle, fetch, mails, neighbours, packages, readme,
+                     report, sets)
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main, output_of, relative,
                              run, say)
 
@@ -85,26 +85,16 @@ def check_round_trip(base, tree):
     return problems
 
 
-def extract_touched(archive, names, target):
-    """Unpack a few files of a kernel tarball."""
-    with tarfile.open(archive, 'r|*') as tar:
-        for member in tar:
-            name = member.name.partition('/')[2]
-            if name in names and member.isfile():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                (target / name).write_bytes(tar.extractfile(member).read())
-
-
 def check_point_release(base, release):
     """The series applies to another point release without fuzz."""
     version = release['version']
     proof = CACHE / 'applies' / f'{version}-{base.digest()}'
     if not proof.exists():
-        archive, _ = fetch.tarball(version, release['source'])
+        archive, source = fetch.tarball(version, release['source'])
         names = set(assemble.touched_files(base)) | set(base.new_files())
         with tempfile.TemporaryDirectory() as scratch:
             tree = Path(scratch)
-            extract_touched(archive, names, tree)
+            fetch.extract(archive, source, names, tree)
             assemble.git(tree, 'init', '--quiet')
             assemble.git(tree, 'add', '--all', '--force', '.')
             assemble.git(tree, 'commit', '--quiet', '--message', version)
@@ -116,6 +106,27 @@ def check_point_release(base, release):
         proof.touch()
     say(f'  {base.name}: applies to {version}')
     return []
+
+
+def check_neighbours(base):
+    """What becomes of each patch on the kernels next to the base is what is on record."""
+    return [] if fetch.given() else neighbours.check(base)
+
+
+def check_sets(base, stock):
+    """Every patch belongs to one set, and every set can be sent as it is."""
+    described, names = sets.Sets(base), mails.names(base)
+    problems = described.problems(names)
+    if not problems:
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                written = mails.write_sets(stock, base, described, assemble.assembled_commit(
+                    stock, base), Path(scratch), assemble.IDENTITY)
+            if written:
+                say(f'  {base.name}: {len(written)} sets apply on their own')
+        except Failure as failure:
+            problems.append(str(failure))
+    return problems + described.idle(names)
 
 
 def check_checkpatch(tree):
@@ -271,6 +282,8 @@ def check_base(base):
     tree = assemble.patched(base)
     for release in base.point_releases if not fetch.given() else []:
         problems += check_point_release(base, release)
+    problems += check_neighbours(base)
+    problems += check_sets(base, stock)
     problems += check_round_trip(base, tree)
     problems += check_checkpatch(tree)
     problems += check_kernel_doc(tree, stock)

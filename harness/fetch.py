@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -185,6 +186,24 @@ def unpack_tar(archive, target):
         why = done.stderr.strip().splitlines()
         raise Failure(f'{archive} cannot be unpacked, it is truncated or no tar archive: '
                       + (why[0] if why else f'tar ended with {done.returncode}'))
+
+
+def extract(archive, source, names, target):
+    """Unpack a few files of a kernel tree."""
+    if source['kind'] == 'debian-binary':
+        with tempfile.TemporaryDirectory() as scratch:
+            output_of(['dpkg-deb', '--extract', str(archive), scratch])
+            return extract_tar(Path(scratch) / source['member'], names, target)
+    return extract_tar(archive, names, target)
+
+
+def extract_tar(archive, names, target):
+    with tarfile.open(archive, 'r|*') as tar:
+        for member in tar:
+            name = member.name.partition('/')[2]
+            if name in names and member.isfile():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (target / name).write_bytes(tar.extractfile(member).read())
 
 
 def given():

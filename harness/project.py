@@ -72,6 +72,8 @@ class Base:
         self.version = description['version']
         self.sources = description['source']
         self.point_releases = description.get('point_release', [])
+        # Other kernels, of which it is known which patches apply.
+        self.neighbours = description.get('neighbour', [])
         # Patches that later kernels of the base may have already.
         self.merged = description.get('merged', [])
 

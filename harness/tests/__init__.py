@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from harness import assemble, boot, check, fetch, packages, project, xen
+from harness import assemble, boot, check, fetch, mails, neighbours, packages, project, xen
 
 TOML = '''version = "{version}"
 [[source]]
@@ -34,7 +34,7 @@ class Case(unittest.TestCase):
         self.scratch = Path(scratch.name)
         self.cache = self.scratch / 'cache'
         self.cache.mkdir()
-        for module in (assemble, boot, check, fetch, packages, project, xen):
+        for module in (assemble, boot, check, fetch, mails, neighbours, packages, project, xen):
             self.patch(module, 'CACHE', self.cache)
         self.patch(os, 'environ', {name: value for name, value in os.environ.items()
                                    if name not in ('BASE', 'MACHINE', 'SUITE', 'KERNEL', 'SIGNOFF',

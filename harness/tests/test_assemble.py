@@ -181,55 +181,6 @@ class Assemble(KernelCase):
         self.fails('changed while it was applied', assemble.patched, self.base)
 
 
-class Export(KernelCase):
-    def setUp(self):
-        super().setUp()
-        (self.base.dir / 'cover').write_text('driver: numbers\n\nWhat this is.\n')
-
-    def am(self, *patches):
-        target = self.scratch / 'pristine'
-        assemble.git(self.scratch, 'clone', '--quiet', str(self.kernel), str(target))
-        assemble.git(target, 'am', '--quiet', *map(str, patches))
-        return target
-
-    def test_git_am_applies_the_patches(self):
-        out = assemble.export(self.base)
-        target = self.am(*sorted(out.glob('*.patch')))
-        self.assertEqual(assemble.git(target, 'rev-parse', 'HEAD^{tree}'),
-                         assemble.git(assemble.patched(self.base), 'rev-parse', 'HEAD^{tree}'))
-
-    def test_quilt_series_names_every_patch(self):
-        out = assemble.export(self.base)
-        names = (out / 'series').read_text().split()
-        target = self.scratch / 'plain'
-        assemble.git(self.scratch, 'clone', '--quiet', str(self.kernel), str(target))
-        for name in names:
-            assemble.git(target, 'apply', str(out / name))
-        self.assertEqual((target / 'tests' / 'driver_kunit.c').read_text(), 'a test\n')
-
-    def test_mbox_begins_with_the_cover_letter(self):
-        mails = (assemble.export(self.base) / 'series.mbox').read_text().split('\nSubject: ')
-        self.assertIn('[PATCH 0/2] driver: numbers', mails[1])
-        self.assertIn('What this is.', mails[1])
-        self.assertEqual(len(mails), 4)
-
-    def test_nothing_is_signed_off_unless_asked(self):
-        out = assemble.export(self.base)
-        self.assertNotIn('Signed-off-by', (out / 'series.mbox').read_text())
-
-    def test_sender_signs_off_every_patch(self):
-        out = assemble.export(self.base, assemble.parse_signer('A Sender <a@sender.invalid>'))
-        target = self.am(*sorted(out.glob('*.patch')))
-        for commit in assemble.git(target, 'rev-list', 'HEAD~2..HEAD').split():
-            message = assemble.git(target, 'show', '--no-patch', '--format=%an <%ae>%n%B', commit)
-            self.assertEqual(message.count('A Sender <a@sender.invalid>'), 2)
-            self.assertIn('Signed-off-by: A Sender <a@sender.invalid>', message)
-
-    def test_malformed_sender_is_one_sentence(self):
-        for text in ('name', 'name@host', '<a@b>', 'Name <nowhere>'):
-            self.fails('expected "Name <address>"', assemble.parse_signer, text)
-
-
 class Layout(KernelCase):
     def problems(self):
         assemble.git(self.root, 'init', '--quiet')
