@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from harness import assemble, bench, build, coccinelle, fetch, packages, readme, report
+from harness import assemble, bench, build, coccinelle, fetch, packages, proof, readme, report
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main, output_of, relative,
                              run, say)
 
@@ -267,6 +267,7 @@ def check_selftests(base):
 
 def check_base(base):
     problems = check_mail(base)
+    problems += proof.problems(base)
     stock = assemble.stock(base)
     tree = assemble.patched(base)
     for release in base.point_releases if not fetch.given() else []:
