@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export BASE MACHINE SUITE KERNEL SIGNOFF RECORD SANITIZE
+export BASE MACHINE SUITE PATCH KERNEL SIGNOFF RECORD SANITIZE
 
 help:
 	@echo 'make run       apply the series to the base kernel, boot it next to the stock one'
 	@echo '               with a real DMA device, show what each does with the same mappings'
 	@echo 'make test      every KUnit suite and selftest on every machine and base'
+	@echo 'make prove     patch by patch, the cases that fail on the stock kernel and pass with the patch'
 	@echo 'make shell     a prompt on one machine, with the tests at hand: make shell MACHINE=x86_64-direct'
 	@echo 'make series    out/BASE: patches for git am, an mbox with cover letter, a quilt series,'
 	@echo '               and for 7.3 a set for each tree, with addresses'
@@ -17,12 +18,13 @@ help:
 	@echo 'BASE=$(notdir $(patsubst %/base.toml,%,$(firstword $(wildcard series/*/base.toml))))      one base instead of all of: $(notdir $(patsubst %/base.toml,%,$(wildcard series/*/base.toml)))'
 	@echo 'MACHINE=name   one machine instead of all of: $(basename $(notdir $(wildcard machines/*.toml)))'
 	@echo 'SUITE=name     one KUnit suite or selftest, or suite.case; wildcards work'
+	@echo 'PATCH=name     make prove for one patch: its name or its subject; wildcards work'
 	@echo 'KERNEL=path    your kernel, a git tree or a tarball, in place of the base'
 	@echo 'SIGNOFF="Name <address>"   sign off the patches that make series writes'
 	@echo 'SANITIZE=1     make test with KASAN, lockdep and kmemleak; slower by far'
 	@echo 'RECORD=1       keep what make bench finds, for the README, or make check of other releases'
 
-run test shell series tree refresh check bench:
+run test prove shell series tree refresh check bench:
 	@python3 -m harness $@
 
-.PHONY: help run test shell series tree refresh check bench
+.PHONY: help run test prove shell series tree refresh check bench

@@ -7,7 +7,8 @@ import sys
 import time
 import unittest
 
-from harness import assemble, bench, boot, build, check, mails, outcomes, packages, report, shell, xen
+from harness import (assemble, bench, boot, build, check, mails, outcomes, packages, prove, report,
+                     shell, xen)
 from harness.project import (CACHE, JOBS, Base, Failure, asked, base_names, cache_lock,
                              machine_names, machines, main, say)
 
@@ -192,7 +193,8 @@ def start_shell():
 
 
 COMMANDS = {
-    'run': run, 'test': test, 'shell': start_shell, 'check': check.command,
+    'run': run, 'test': test, 'prove': prove.command, 'shell': start_shell,
+    'check': check.command,
     'tree': lambda: assemble.command('tree'), 'refresh': lambda: assemble.command('refresh'),
     'series': mails.command, 'bench': bench.command,
 }

@@ -216,8 +216,11 @@ def assembled_commit(repo, base):
 def patched(base):
     """A checked-out tree of base plus series, for building."""
     repo = stock(base)
-    commit = assembled_commit(repo, base)
-    tree = CACHE / 'patched' / repo.name
+    return check_out(repo, CACHE / 'patched' / repo.name, assembled_commit(repo, base))
+
+
+def check_out(repo, tree, commit):
+    """A work tree of the repository at a commit; what a build left there stays."""
     if not tree.exists():
         git(repo, 'worktree', 'prune')
         git(repo, 'worktree', 'add', '--quiet', '--detach', str(tree), commit)

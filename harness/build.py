@@ -35,11 +35,11 @@ def is_for(name, arch):
 class Kernel:
     """A kernel to build: a base with or without the series, for an architecture."""
 
-    def __init__(self, base, arch, with_series=True, sanitized=False):
+    def __init__(self, base, arch, with_series=True, sanitized=False, source=None):
         self.base = base
         self.arch = arch
         self.with_series = with_series
-        self.source = assemble.patched(base) if with_series else assemble.stock(base)
+        self.source = source or (assemble.patched(base) if with_series else assemble.stock(base))
         # Below the source, kbuild uses relative paths, and ccache can share
         # objects between the stock kernel and the patched one.
         self.flavour = 'series' if with_series else 'stock'

@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import (assemble, bench, build, coccinelle, fetch, mails, neighbours, packages, readme,
-                     report, sets)
+from harness import (assemble, bench, build, coccinelle, fetch, mails, neighbours, packages, proof,
+                     readme, report, sets)
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main, output_of, relative,
                              run, say)
 
@@ -278,6 +278,7 @@ def check_selftests(base):
 
 def check_base(base):
     problems = check_mail(base)
+    problems += proof.problems(base)
     stock = assemble.stock(base)
     tree = assemble.patched(base)
     for release in base.point_releases if not fetch.given() else []:

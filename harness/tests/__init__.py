@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from harness import assemble, boot, check, fetch, mails, neighbours, packages, project, xen
+from harness import assemble, boot, check, fetch, mails, neighbours, packages, project, prove, xen
 
 TOML = '''version = "{version}"
 [[source]]
@@ -34,11 +34,12 @@ class Case(unittest.TestCase):
         self.scratch = Path(scratch.name)
         self.cache = self.scratch / 'cache'
         self.cache.mkdir()
-        for module in (assemble, boot, check, fetch, mails, neighbours, packages, project, xen):
+        for module in (assemble, boot, check, fetch, mails, neighbours, packages, project, prove,
+                       xen):
             self.patch(module, 'CACHE', self.cache)
         self.patch(os, 'environ', {name: value for name, value in os.environ.items()
-                                   if name not in ('BASE', 'MACHINE', 'SUITE', 'KERNEL', 'SIGNOFF',
-                                                   'SANITIZE', 'MAKEFLAGS', 'MAKELEVEL')})
+                                   if name not in ('BASE', 'MACHINE', 'SUITE', 'PATCH', 'KERNEL',
+                                                   'SIGNOFF', 'SANITIZE', 'MAKEFLAGS', 'MAKELEVEL')})
         output = io.StringIO()
         redirect = contextlib.redirect_stdout(output)
         redirect.__enter__()

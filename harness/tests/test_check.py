@@ -2,7 +2,7 @@
 import os
 import types
 
-from harness import assemble, build, check, coccinelle, fetch
+from harness import assemble, build, check, coccinelle, fetch, proof
 from harness.tests import Case
 
 
@@ -44,16 +44,17 @@ class Compiling(Case):
 
 
 class Everything(Case):
-    def test_findings_of_coccinelle_are_problems(self):
+    def test_findings_of_other_modules_are_problems(self):
         for name in dir(check):
             if name.startswith('check_') and name != 'check_base':
                 self.patch(check, name, lambda *arguments: [])
         for name in ('stock', 'patched'):
             self.patch(assemble, name, lambda base: self.scratch)
         self.patch(fetch, 'given', lambda: None)
+        self.patch(proof, 'problems', lambda base: [f'{base.name} unproven'])
         self.patch(coccinelle, 'check', lambda base, tree: [f'{base.name} {tree}'])
         base = types.SimpleNamespace(name='demo', point_releases=[])
-        self.assertEqual(check.check_base(base), [f'demo {self.scratch}'])
+        self.assertEqual(check.check_base(base), ['demo unproven', f'demo {self.scratch}'])
 
 
 class Sanitizing(Case):
