@@ -32,6 +32,7 @@
 #include <linux/dma-resv.h>
 #include <linux/error-injection.h>
 #include <linux/iommu.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -192,6 +193,15 @@ static bool is_mine(struct task_struct *task)
 	return in_task() && current == task;
 }
 
+/* The slab allocator keeps sheaves of free objects, and allocates those too. */
+static bool is_sheaf(unsigned long call_site)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol_no_offset(name, call_site);
+	return strstr(name, "sheaf");
+}
+
 static void saw_kmalloc(void *data, unsigned long call_site, const void *ptr,
 			size_t bytes_req, size_t bytes_alloc, gfp_t gfp,
 			int node)
@@ -200,7 +210,7 @@ static void saw_kmalloc(void *data, unsigned long call_site, const void *ptr,
 
 	if (is_mine(ctx->watched))
 		ctx->allocations++;
-	if (is_mine(ctx->task) && ptr)
+	if (is_mine(ctx->task) && ptr && !is_sheaf(call_site))
 		ctx->balance++;
 }
 
@@ -208,7 +218,7 @@ static void saw_kfree(void *data, unsigned long call_site, const void *ptr)
 {
 	struct mapping_ctx *ctx = data;
 
-	if (is_mine(ctx->task) && ptr)
+	if (is_mine(ctx->task) && ptr && !is_sheaf(call_site))
 		ctx->balance--;
 }
 
