@@ -264,16 +264,15 @@ static void free_entries(struct sg_table *sgt)
  * @dir: what the importer does with the memory
  *
  * For &dma_buf_ops.map_dma_buf of an exporter whose memory is in a PCI BAR and
- * has no struct pages. The memory must stay where it is until it is unmapped,
- * or until all importers have stopped to use it after
- * dma_buf_invalidate_mappings().
+ * has no struct pages. The memory must stay where it is until it is unmapped.
  *
  * How the memory is mapped depends on the route between the two devices. If
  * both are below one PCI switch and it may route between them, the list holds
  * bus addresses. If the route leads through the host bridge, an IOMMU maps all
  * ranges one after the other into one range of I/O virtual addresses, or, if
  * none of that size is free, each by itself; without an IOMMU each range is
- * mapped by itself as MMIO.
+ * mapped by itself as MMIO. An exporter that must not have its memory reached
+ * through the host bridge has to ask pci_p2pdma_map_type() before.
  *
  * The list has one entry per range, or one for all if they share an IOVA range.
  * An entry that would be larger than 2 GiB, or than dma_get_max_seg_size() or
@@ -295,8 +294,8 @@ static void free_entries(struct sg_table *sgt)
  *
  * * %-EINVAL: there is no provider; there are no ranges; a range is empty, ends
  *   behind the last address or is not aligned to PAGE_SIZE; the lengths do not
- *   add up to @size, or to more than %SSIZE_MAX or %INT_MAX entries; the importer
- *   takes no entry as large as a page
+ *   add up to @size, add up to more than %SSIZE_MAX, or make more than %INT_MAX
+ *   entries; the importer takes no entry as large as a page
  * * %-EREMOTEIO: the importer cannot reach the memory: no PCI route leads there,
  *   or its bus address is out of the DMA mask
  * * %-ENOMEM: out of memory or of I/O virtual addresses; or, without an IOMMU,

@@ -94,7 +94,7 @@ static u32 new_errors(struct kunit *test)
 
 /* Overlapping mappings */
 
-/* Some kernels report none where caches are always coherent: what for? */
+/* Where caches are always coherent, there may be nothing to report. */
 static void need_reports_of_overlaps(struct kunit *test)
 {
 	struct mapped first = map_page(test, 0);
@@ -206,7 +206,7 @@ static void does_not_report_overlap_that_device_reads(struct kunit *test)
 
 KUNIT_DEFINE_ACTION_WRAPPER(count_as_ram, ClearPageReserved, struct page *);
 
-/* Nothing looks at what is there, but dma-debug may not want to see RAM. */
+/* dma-debug reports MMIO that is RAM, unless it is reserved. Nobody uses it. */
 static phys_addr_t use_page_as_mmio(struct kunit *test)
 {
 	struct dma_debug_ctx *ctx = test->priv;

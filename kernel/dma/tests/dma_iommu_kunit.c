@@ -706,10 +706,7 @@ static void maps_mmio_for_coherent_device(struct kunit *test)
 	expect_mapped_with(test, DMA_ATTR_REQUIRE_COHERENT | DMA_ATTR_MMIO);
 }
 
-/*
- * 6.18 refuses it, and later kernels map it. Whether it works must not depend on
- * which interface a driver got to use.
- */
+/* Refused or mapped, it must not depend on which interface a driver got to use. */
 static void interfaces_agree_on_unaligned_mmio_of_untrusted_device(struct kunit *test)
 {
 	struct dma_iommu_ctx *ctx = test->priv;
