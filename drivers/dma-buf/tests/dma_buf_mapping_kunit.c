@@ -899,6 +899,28 @@ static void splits_each_of_several_large_ranges(struct kunit *test)
 	map_and_expect(test, param->route == ROUTE_IOMMU ? 7 : 9);
 }
 
+/* However many entries it takes, they are undone as they were made. */
+static void large_range_is_unmapped_as_it_was_mapped(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_dma_usage before;
+
+	use_route(test, param->route);
+	one_range(test, FAR_AWAY, SZ_4G + SZ_4M);
+	before = kunit_dma_usage(ctx->dev);
+
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	KUNIT_EXPECT_GT(test, ctx->sgt->nents, 1);
+	expect_ranges_reached(test);
+	unmap(test);
+
+	/* What the allocator of addresses keeps is not what this is about. */
+	before.iova = 0;
+	KUNIT_EXPECT_FALSE(test, still_translated(ctx));
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
 static void refuses_importer_with_entries_below_page(struct kunit *test)
 {
 	struct mapping_ctx *ctx = test->priv;
@@ -1383,6 +1405,7 @@ static struct kunit_case dma_buf_mapping_cases[] = {
 	KUNIT_CASE_PARAM(splits_for_importer_without_iommu, limit_gen_params),
 	KUNIT_CASE_PARAM(splits_at_boundary_inside_range, route_gen_params),
 	KUNIT_CASE_PARAM(splits_each_of_several_large_ranges, route_gen_params),
+	KUNIT_CASE_PARAM(large_range_is_unmapped_as_it_was_mapped, route_gen_params),
 	KUNIT_CASE(refuses_importer_with_entries_below_page),
 	KUNIT_CASE_PARAM(refuses_invalid_ranges, invalid_gen_params),
 	KUNIT_CASE(refuses_bar_without_provider),
