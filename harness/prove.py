@@ -60,7 +60,8 @@ def measure(kernel, machine, proofs):
     for one in proofs:
         results = [result for result in found.results if proof.matches(one.pattern, result)]
         failed = any(result.status == 'failed' for result in results)
-        if failed or not found.problems and results:
+        lost = proof.Cases(kernel.base, [one.pattern], machine.arch).missing(results)
+        if failed and not lost or not found.problems and results:
             seen[one] = proof.Seen(results)
         elif len(proofs) > 1:
             seen |= measure(kernel, machine, [one])

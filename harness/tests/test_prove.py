@@ -105,7 +105,7 @@ class Measuring(SeriesCase):
     def setUp(self):
         super().setUp()
         self.boots = []
-        self.machine = types.SimpleNamespace(name='x86_64-direct')
+        self.machine = project.Machine('x86_64-direct')
         self.proofs = [proof.Proof('p', 'x86_64-direct', pattern)
                        for pattern in ('driver.spells_three', 'driver.spells', 'thing.a.does')]
         self.three, self.spells, self.thing = self.proofs
@@ -117,7 +117,8 @@ class Measuring(SeriesCase):
             results, problems = behaviour(self.boots[-1])
             return types.SimpleNamespace(results=results, problems=problems)
         self.patch(prove, 'boot_cases', boot_cases)
-        return prove.measure(None, self.machine, self.proofs)
+        kernel = types.SimpleNamespace(base=self.base)
+        return prove.measure(kernel, self.machine, self.proofs)
 
     def all_of(self, status):
         return [result(name, status) for name in
@@ -141,6 +142,11 @@ class Measuring(SeriesCase):
         self.assertEqual(len(self.boots), 4)
         self.assertIn('Kernel panic', str(found[self.spells]))
         self.assertEqual((str(found[self.three]), str(found[self.thing])), ('passed', 'passed'))
+
+    def test_kernel_that_dies_after_the_first_of_several_cases(self):
+        self.proofs = [proof.Proof('p', 'x86_64-direct', 'driver.*')]
+        found = self.measure(lambda patterns: ([result('driver.spells_three', 'failed')], ['Oops']))
+        self.assertTrue(found[self.proofs[0]].fails('driver.spells.ten'))
 
     def test_kernel_that_hangs_does_so_once_for_each_and_once_for_all(self):
         found = self.measure(lambda patterns: ([], ['did not power off within 300 s']))
