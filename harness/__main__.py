@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The commands of the Makefile: run and test here, the others in their modules."""
 
-import concurrent.futures
 import os
 import sys
 import time
@@ -9,12 +8,8 @@ import unittest
 
 from harness import (assemble, bench, boot, build, check, mails, outcomes, packages, prove, report,
                      shell, xen)
-from harness.project import (CACHE, JOBS, Base, Failure, asked, base_names, cache_lock,
-                             machine_names, machines, main, say)
-
-
-# What the machines with most memory have, in bytes.
-LARGEST_MACHINE = 5 << 30
+from harness.project import (CACHE, Base, Failure, asked, base_names, cache_lock, machine_names,
+                             machines, main, say)
 
 # Base, machine, suite and its counts.
 LINE = '{:5} {:16} {:16} {} passed, {} failed, {} skipped'
@@ -53,26 +48,13 @@ def boot_and_read(kernel, machine, expectation):
     return found
 
 
-def boots_at_a_time():
-    """As many as there are processors, and memory for the largest machine."""
-    pages = os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-    return max(1, min(JOBS, pages // LARGEST_MACHINE))
-
-
 def boot_all(boots):
     """Reports in the order of the boots, of which some run at a time: devices are slow."""
     # Once, before several threads want these.
     boot.accelerator(boots[0][1], boots[0][0].image)
     for kernel in {kernel for kernel, _, _ in boots}:
         kernel.pack_tests()
-    with concurrent.futures.ThreadPoolExecutor(boots_at_a_time()) as pool:
-        try:
-            yield from pool.map(lambda arguments: boot_and_read(*arguments), boots)
-        except BaseException:
-            # Not after the boots that are under way, which may take minutes.
-            pool.shutdown(wait=False, cancel_futures=True)
-            boot.end_all()
-            raise
+    yield from boot.some_at_a_time(lambda arguments: boot_and_read(*arguments), boots)
 
 
 # make test

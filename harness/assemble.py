@@ -130,7 +130,7 @@ def stock(base):
 def already_there(tree, base, patch):
     """The mainline commit by which a kernel newer than the base has what the patch does."""
     for entry in base.merged:
-        if patch.partition('-')[2] == entry['patch'] and (tree / entry['file']).is_file() \
+        if without_number(patch) == entry['patch'] and (tree / entry['file']).is_file() \
                 and entry['has'] in (tree / entry['file']).read_text(errors='replace'):
             return entry['commit']
     return None
@@ -167,13 +167,14 @@ def apply_series(tree, base, identity=IDENTITY, sign=False):
     return git(tree, 'rev-parse', 'HEAD').strip()
 
 
+def files_of(base, patch):
+    """The files of a kernel tree that a patch itself changes."""
+    return set(re.findall(r'^(?:---|\+\+\+) [ab]/(\S+)$', (base.dir / patch).read_text(), re.M))
+
+
 def touched_files(base):
     """Every file of a kernel tree that the patches change, and Makefile for its version."""
-    touched = {'Makefile'}
-    for patch, _ in base.series():
-        text = (base.dir / patch).read_text()
-        touched |= set(re.findall(r'^(?:---|\+\+\+) [ab]/(\S+)$', text, re.M))
-    return sorted(touched)
+    return sorted({'Makefile'}.union(*(files_of(base, patch) for patch, _ in base.series())))
 
 
 @contextlib.contextmanager
@@ -198,19 +199,28 @@ def scratch_commit(repo, base, **options):
         return apply_series(tree, base, **options)
 
 
-def assembled_commit(repo, base):
-    """The commit of base plus series, made anew only when the series has changed."""
-    ref = f'refs/series/{base.digest()}'
+def kept_commit(repo, ref, make):
+    """The commit that a reference keeps from last time, which make() makes if it does not."""
     known = subprocess.run(['git', '-C', str(repo), 'rev-parse', '--quiet', '--verify', ref],
                            capture_output=True, text=True)
     if known.returncode == 0:
         return known.stdout.strip()
-    commit = scratch_commit(repo, base)
-    if f'refs/series/{base.digest()}' != ref:
-        raise Failure(f'{relative(base.dir)} or a new file changed while it was applied: '
-                      f'run the command again')
+    commit = make()
     git(repo, 'update-ref', ref, commit)
     return commit
+
+
+def assembled_commit(repo, base):
+    """The commit of base plus series, made anew only when the series has changed."""
+    digest = base.digest()
+
+    def make():
+        commit = scratch_commit(repo, base)
+        if base.digest() != digest:
+            raise Failure(f'{relative(base.dir)} or a new file changed while it was applied: '
+                          f'run the command again')
+        return commit
+    return kept_commit(repo, f'refs/series/{digest}', make)
 
 
 def patched(base):
@@ -284,6 +294,11 @@ def branch(base):
 
 def patch_name(number, subject):
     return f'{number:04d}-{re.sub(r"[^A-Za-z0-9_.]+", "-", subject).strip("-.")[:52]}.patch'
+
+
+def without_number(patch):
+    """The name of a patch without its number, which changes when another one comes or goes."""
+    return patch.partition('-')[2]
 
 
 def read_commits(tree):

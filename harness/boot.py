@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot a kernel on one of the machines and keep its log."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 from harness import xen
-from harness.project import CACHE, Failure, Machine, end_group, main, say
+from harness.project import CACHE, JOBS, Failure, Machine, end_group, main, say
 
 QEMU = {'x86_64': 'qemu-system-x86_64', 'arm64': 'qemu-system-aarch64'}
 CONSOLE = {'x86_64': 'ttyS0', 'arm64': 'ttyAMA0'}
 TIMEOUT = 300
 SANITIZED_TIMEOUT = 1500
 TRIAL_TIMEOUT = 20
+
+# What the machines with most memory have, in bytes.
+LARGEST_MACHINE = 5 << 30
 
 
 def qemu(machine, accelerator, image, initrd, append, serial='stdio'):
@@ -119,6 +123,24 @@ def boot(machine, kernel, initrd, append, log, timeout=TIMEOUT):
     wrong = start(qemu(machine, accelerator(machine, kernel), kernel, initrd, append),
                   Path(log), timeout)
     return Boot(log, wrong)
+
+
+def at_a_time():
+    """As many boots as there are processors, and memory for the largest machine."""
+    pages = os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    return max(1, min(JOBS, pages // LARGEST_MACHINE))
+
+
+def some_at_a_time(function, boots):
+    """What a function that boots returns for each of them, in their order."""
+    with concurrent.futures.ThreadPoolExecutor(at_a_time()) as pool:
+        try:
+            yield from pool.map(function, boots)
+        except BaseException:
+            # Not after the boots that are under way, which may take minutes.
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
 
 
 def interact(machine, kernel, initrd, append):

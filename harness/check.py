@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Every static rule: layout, patches, point releases, checkpatch, kernel-doc, Coccinelle, compilers."""
+"""Every static rule: layout, patches, other kernels, checkpatch, kernel-doc, compilers."""
 
 import re
 import shutil
@@ -9,11 +9,12 @@ from pathlib import Path
 
 from harness import (assemble, bench, build, coccinelle, fetch, mails, neighbours, packages, proof,
                      readme, report, sets)
-from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main, output_of, relative,
-                             run, say)
+from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main,
+                             output_of, relative, run, say)
 
 # Files of the project itself; everything else stands where it does in a kernel.
-PROJECT = re.compile(r'(?:series|machines|harness|\.ci)/|(?:README\.md|Makefile|COPYING|\.gitignore)$')
+PROJECT = re.compile(r'(?:series|machines|harness|\.ci)/|'
+                     r'(?:README\.md|Makefile|COPYING|\.gitignore)$')
 
 # There is no sender yet, an imported tree has no history to look commits up in, the
 # other DMA_ATTR_* do not use BIT(), the other stubs of dma-mapping.h stand close
@@ -37,7 +38,7 @@ def check_layout(all_bases, root=ROOT):
     problems = []
     used = set()
     for base in all_bases:
-        names = [patch.partition('-')[2] for patch, _ in base.series()]
+        names = mails.names(base)
         problems += [f'{base.name}: base.toml says that {entry["patch"]} may be merged, which '
                      f'is no patch of the series'
                      for entry in base.merged if entry['patch'] not in names]
@@ -125,7 +126,7 @@ def check_sets(base, stock):
             if written:
                 say(f'  {base.name}: {len(written)} sets apply on their own')
         except Failure as failure:
-            problems.append(str(failure))
+            problems += str(failure).splitlines()
     return problems + described.idle(names)
 
 
@@ -153,7 +154,8 @@ def is_included(tree, name):
     """Whether a C file is part of another one, one directory up, and not compiled itself."""
     path = tree / name
     line = f'#include "{path.parent.name}/{path.name}"'
-    return any(line in other.read_text(errors='replace') for other in path.parent.parent.glob('*.c'))
+    return any(line in other.read_text(errors='replace')
+               for other in path.parent.parent.glob('*.c'))
 
 
 def normalise(text):

@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import assemble, packages
+from harness import packages
 from harness.project import JOBS, ROOT, Failure, load_toml, main, relative, say
 
 SCRIPT = 'scripts/coccinelle/api/dma_require_coherent.cocci'

@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 from harness import assemble
-from harness.assemble import IDENTITY, git
+from harness.assemble import IDENTITY, git, without_number
 from harness.project import (CACHE, Base, Failure, asked, base_names, cache_lock, main, output_of,
                              relative, say)
-from harness.sets import SECTIONS, Sets, patch_ids, split, stem, unsaid_needs
+from harness.sets import SECTIONS, Sets, patch_ids, split, unsaid_needs
 
 COVER = '0000-cover-letter.mail'
 
@@ -26,14 +26,15 @@ def parse_signer(text):
 
 
 def names(base):
-    return [stem(patch) for patch, _ in base.series()]
+    return [without_number(patch) for patch, _ in base.series()]
 
 
 def cover(base, sets):
     """Subject and text of the cover letter of the whole series."""
     if sets.all:
         counts = {each: sum(map(each.takes, names(base))) for each in sets.all}
-        parts = [f' - {each.name} ({count}): {each.title}' for each, count in counts.items() if count]
+        parts = [f' - {each.name} ({count}): {each.title}'
+                 for each, count in counts.items() if count]
         return sets.title, sets.text + '\n\n' + '\n'.join(parts)
     path = base.dir / 'cover'
     try:
@@ -64,7 +65,10 @@ def addresses(repo, patches):
                         '--no-fixes', '--no-rolestats', '--roles', *map(str, patches)], cwd=repo)
     to, cc = [], []
     for line in listed.splitlines():
-        who, role = re.fullmatch(r'(.*?) \(([\w ]+).*\)', line).groups()
+        found = re.fullmatch(r'(.*?) \(([\w ]+).*\)', line)
+        if not found:
+            raise Failure(f'get_maintainer.pl says what is no address with a role: {line}')
+        who, role = found.groups()
         named = email.utils.parseaddr(who)
         (to if role in ('maintainer', 'supporter', 'odd fixer') else cc).append(
             email.utils.formataddr(named))
@@ -77,15 +81,17 @@ def letter_of_set(repo, sets, each, ends, version):
     """The text of a set's cover letter, and the lines that tools look for at its end."""
     parts = [each.text['what'], each.text['why']]
     parts += [f'{heading}:\n\n{each.text[key]}' for key, heading in SECTIONS.items()]
-    parts += [f'These patches apply to Linux {version} on their own.']
+    needs = [need for need in sets.prerequisites(each) if need.name in ends]
+    parts.append(f'These patches apply to Linux {version} on their own.' if not needs else
+                 f'These patches also apply to Linux {version} without those of another set,\n'
+                 f'but they are to be built on top of:')
     trailers = [f'change-id: {each.change_id()}']
-    for need in sets.prerequisites(each):
-        if need.name in ends:
-            why = each.needs.get(need.name, 'what is needed needs it')
-            parts.append(f'Before them comes "{need.title}":\n{why}')
-            trailers.append(f'prerequisite-change-id: {need.change_id()}:v{need.version}')
-            trailers += [f'prerequisite-patch-id: {patch}'
-                         for patch in patch_ids(repo, ends[need.name])]
+    for need in needs:
+        why = each.needs.get(need.name, 'a set that this one needs is built on it.')
+        parts.append(f'"{need.title}":\n{why}')
+        trailers.append(f'prerequisite-change-id: {need.change_id()}:v{need.version}')
+        trailers += [f'prerequisite-patch-id: {patch}'
+                     for patch in patch_ids(repo, ends[need.name])]
     return '\n\n'.join(parts), '\n'.join(trailers)
 
 
@@ -122,12 +128,16 @@ def verify(repo, base, end, patches, name):
     proof.touch()
 
 
+def refuse(problems):
+    if problems:
+        raise Failure('\n'.join(problems))
+
+
 def write_sets(repo, base, sets, commit, out, identity):
     """Each set as a directory of mails and an mbox, with the addresses that they go to."""
     written = []
     ends = split(sets, repo, commit, identity)
-    for problem in unsaid_needs(sets, repo, ends):
-        raise Failure(problem)
+    refuse(unsaid_needs(sets, repo, ends))
     version = assemble.tree_version(repo)
     for each in sets.all:
         if each.name not in ends:
@@ -153,8 +163,7 @@ def write_sets(repo, base, sets, commit, out, identity):
 def export(base, signer=None):
     """Write out/<base>: patches for git am, an mbox with cover letter, a quilt series, sets."""
     sets = Sets(base)
-    for problem in sets.problems(names(base)):
-        raise Failure(problem)
+    refuse(sets.problems(names(base)))
     repo = assemble.stock(base)
     if signer:
         commit = assemble.scratch_commit(repo, base, identity=signer, sign=True)

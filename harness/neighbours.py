@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from harness import assemble, fetch
-from harness.assemble import git
+from harness.assemble import git, without_number
 from harness.project import CACHE, Base, Failure, load_toml, main, relative, say
 
 APPLIES, THERE, CONFLICTS = 'applies', 'already there', 'conflicts'
@@ -71,8 +71,8 @@ def whole_patches(base):
     repo = assemble.stock(base)
     commits = git(repo, 'rev-list', '--reverse',
                   f'base..{assemble.assembled_commit(repo, base)}').split()
-    return {patch.partition('-')[2]: git(repo, 'diff-tree', '-p', '--binary', '--no-commit-id',
-                                         '--no-renames', commit, text=False)
+    return {without_number(patch): git(repo, 'diff-tree', '-p', '--binary', '--no-commit-id',
+                                       '--no-renames', commit, text=False)
             for (patch, _), commit in zip(base.series(), commits, strict=True)}
 
 

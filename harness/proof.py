@@ -9,12 +9,14 @@ import re
 import sys
 
 from harness import report
+from harness.assemble import files_of, without_number
 from harness.project import Base, Failure, Machine, load_toml, machine_names, main, relative, say
 
 # What a patch that only adds tests changes, and one that no test can tell from its absence.
 TESTS = r'(?:^|/)(?:tests|selftests)/|^include/kunit/'
 BUILD = r'(?:^|/)(?:Kconfig|Makefile|MAINTAINERS)$'
 ASIDE = r'^(?:Documentation|scripts|tools)/'
+
 
 class Proof(collections.namedtuple('Proof', 'patch machine pattern')):
     """Cases that fail on a machine without the patch, and pass with it."""
@@ -30,16 +32,6 @@ Need = collections.namedtuple('Need', 'patch why')
 
 def path(base):
     return base.dir / 'proof.toml'
-
-
-def plain(patch):
-    """The name of a patch without its number, which changes."""
-    return patch.partition('-')[2]
-
-
-def changed_files(base, patch, files):
-    text = (base.dir / patch).read_text()
-    return set(files) | set(re.findall(r'^(?:---|\+\+\+) [ab]/(\S+)$', text, re.M))
 
 
 def only(base, patches):
@@ -74,6 +66,11 @@ class Cases(report.Expectation):
                     table.setdefault(name, set()).update(cases)
         self.suites, self.programs = suites, programs
 
+    def case_of(self, result):
+        """The case of a result: without parameter, or without fixture and variant."""
+        words = result.case.split('.')
+        return f'{result.suite}.{words[-1 if result.suite in self.programs else 0]}'
+
     def glob(self):
         """The kernel takes one only, which may let more through."""
         cases = [case for found in self.suites.values() for case in found]
@@ -104,30 +101,39 @@ class Plan:
         self.source = relative(path(base))
         entries = load_toml(path(base))
         self.proofs, self.untested, self.needs = {}, {}, {}
+        # Patches of tests that also let them see what is static, and nothing else.
+        self.opening = set()
         self.problems = []
-        self.patches = {plain(patch): patch for patch, _ in base.series()}
+        self.patches = {without_number(patch): patch for patch, _ in base.series()}
         for entry in entries.get('test', []):
             self.read_test(entry)
         self.tests = [(patch, files) for patch, files in base.series()
-                      if patch in self.needs or self.only_tests(patch, files)]
+                      if patch in self.opening | set(self.needs) or self.only_tests(patch, files)]
         self.rest = [found for found in base.series() if found not in self.tests]
         for test, need in list(self.needs.items()):
             if need.patch in dict(self.tests):
-                self.wrong(f'{plain(test)} needs {plain(need.patch)}, which is a test as well')
+                self.wrong(f'{without_number(test)} needs {without_number(need.patch)}, which is '
+                           f'a test as well')
                 del self.needs[test]
         for entry in entries.get('patch', []):
             self.read_patch(entry)
         self.check()
 
+    def changed(self, patch, files):
+        return files_of(self.base, patch).union(files)
+
+    @staticmethod
+    def brings_tests(files):
+        return any(re.search(TESTS, name) for name in files)
+
     def only_tests(self, patch, files):
-        changed = changed_files(self.base, patch, files)
-        return any(re.search(TESTS, name) for name in files) and \
-            all(re.search(f'{TESTS}|{BUILD}', name) for name in changed)
+        return self.brings_tests(files) and \
+            all(re.search(f'{TESTS}|{BUILD}', name) for name in self.changed(patch, files))
 
     def is_aside(self, patch, files):
         """Documents, scripts and tools: they leave the kernel as it was."""
         return all(re.search(f'{ASIDE}|{BUILD}', name)
-                   for name in changed_files(self.base, patch, files))
+                   for name in self.changed(patch, files))
 
     def wrong(self, words):
         self.problems.append(f'{self.source}: {words}')
@@ -138,11 +144,25 @@ class Plan:
         return self.patches.get(name)
 
     def read_test(self, entry):
-        patch, needed = self.named(entry.get('name')), self.named(entry.get('needs'))
-        if not entry.get('why'):
-            self.wrong(f'{entry.get("name")}: a test with needs = also has to say why = "..."')
+        name = entry.get('name')
+        patch = self.named(name)
+        needed = self.named(entry['needs']) if 'needs' in entry else None
+        if not entry.get('why') or not set(entry) <= {'name', 'needs', 'why'}:
+            self.wrong(f'{name}: expected why = and perhaps needs =, since a test with '
+                       f'an entry has to say why')
         elif patch and needed:
             self.needs[patch] = Need(needed, entry['why'])
+        elif patch and 'needs' not in entry:
+            self.read_opening(patch)
+
+    def read_opening(self, patch):
+        files = dict(self.base.series())[patch]
+        if not self.brings_tests(files):
+            self.wrong(f'{without_number(patch)} brings no tests, and is said to be one')
+        elif self.only_tests(patch, files):
+            self.wrong(f'{without_number(patch)} only adds tests, which need not be said to be so')
+        else:
+            self.opening.add(patch)
 
     def read_patch(self, entry):
         name = entry.get('name')
@@ -161,23 +181,23 @@ class Plan:
 
     def read_cases(self, patch, machine, patterns):
         if machine not in machine_names():
-            self.wrong(f'{plain(patch)}: unknown machine {machine}: choose one of '
+            self.wrong(f'{without_number(patch)}: unknown machine {machine}: choose one of '
                        f'{", ".join(machine_names())}')
             return
         for pattern in patterns:
             cases = Cases(self.base, [pattern], Machine(machine).arch)
             if not cases.suites and not cases.programs:
-                self.wrong(f'{plain(patch)}: no test on {machine} has a case {pattern}')
+                self.wrong(f'{without_number(patch)}: no test on {machine} has a case {pattern}')
             self.proofs.setdefault(patch, []).append(Proof(patch, machine, pattern))
 
     def check(self):
         for patch, files in self.rest:
             if patch in self.proofs and patch in self.untested:
-                self.wrong(f'{plain(patch)} has cases, and is said to be untested')
+                self.wrong(f'{without_number(patch)} has cases, and is said to be untested')
             elif patch not in self.proofs and patch not in self.untested \
                     and not self.is_aside(patch, files):
-                self.wrong(f'{plain(patch)} has no entry: name cases that fail without it, or say '
-                           f'why there are none')
+                self.wrong(f'{without_number(patch)} has no entry: name cases that fail without '
+                           f'it, or say why there are none')
 
     def checked(self):
         if self.problems:
@@ -246,17 +266,27 @@ class Seen:
         return f'{passed} pass' if passed else f'{skipped} skipped'
 
 
-def unproven(stock, before, after):
-    """What keeps three observations from proving a patch; None if they do."""
+def unproven(stock, before, after, case_of):
+    """What keeps three observations from proving a patch; None if they do.
+
+    One parameter of a case that fails is enough, since others may be there to show what
+    works without the patch as well. But each case that a pattern names has to have one.
+    """
     if after.wrong or after.names('failed'):
         return 'still fails with the patch'
-    passed = after.names('passed')
+    passed = {case_of(result): set() for result in after.results.values()}
+    for name in after.names('passed'):
+        passed[case_of(after.results[name])].add(name)
     if not passed:
         return 'does not run here'
-    if not any(stock.fails(name) for name in passed):
-        return 'passes on the base, which lacks the patch'
-    if not any(stock.fails(name) and before.fails(name) for name in passed):
-        return 'passes without this patch as soon as those before it are there'
+    for why, fails in (
+            ('does not run here', lambda name: True),
+            ('passes on the base, which lacks the patch', stock.fails),
+            ('passes without this patch as soon as those before it are there',
+             lambda name: stock.fails(name) and before.fails(name))):
+        useless = sorted(case for case, names in passed.items() if not any(map(fails, names)))
+        if useless:
+            return f'{why}: {", ".join(useless)}'
     return None
 
 

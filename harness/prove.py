@@ -60,7 +60,8 @@ def measure(kernel, machine, proofs):
     for one in proofs:
         results = [result for result in found.results if proof.matches(one.pattern, result)]
         failed = any(result.status == 'failed' for result in results)
-        if failed or not found.problems and results:
+        lost = proof.Cases(kernel.base, [one.pattern], machine.arch).missing(results)
+        if failed and not lost or not found.problems and results:
             seen[one] = proof.Seen(results)
         elif len(proofs) > 1:
             seen |= measure(kernel, machine, [one])
@@ -82,9 +83,16 @@ def measure_arch(kernel, proofs):
     except Failure as failure:
         raise Failure(f'{failure}\nIf it is a test that uses what a later patch brings, name that '
                       f'patch in proof.toml: see [[test]] there.') from failure
+    by_machine = {}
+    for one in proofs:
+        by_machine.setdefault(one.machine, []).append(one)
+    # Once, before several threads want these.
+    boot.accelerator(Machine(proofs[0].machine), kernel.image)
+    kernel.pack_tests()
     seen = {}
-    for name in dict.fromkeys(one.machine for one in proofs):
-        seen |= measure(kernel, Machine(name), [one for one in proofs if one.machine == name])
+    for found in boot.some_at_a_time(lambda name: measure(kernel, Machine(name), by_machine[name]),
+                                     by_machine):
+        seen |= found
     return seen
 
 
@@ -123,7 +131,7 @@ def named_patches(plan, wanted):
     """The patches that PATCH= names."""
     known = [patch for patch, _ in plan.rest
              if any(fnmatch.fnmatch(word, wanted) for word in (
-                 patch, proof.plain(patch), readme.subject(plan.base, patch)))]
+                 patch, assemble.without_number(patch), readme.subject(plan.base, patch)))]
     if not known:
         raise Failure(f'PATCH={wanted} names no patch of {plan.base.name} that may be proven: '
                       f'give a name as in {plan.source}, or a subject; wildcards work')
@@ -136,7 +144,8 @@ def chosen_proofs(plan):
     if os.environ.get('PATCH'):
         known = named_patches(plan, os.environ['PATCH'])
         if set(known) <= set(plan.untested):
-            raise Failure(f'{proof.plain(known[0])} is untested: {plan.untested[known[0]]}')
+            raise Failure('\n'.join(f'{assemble.without_number(patch)} is untested: '
+                                    f'{plan.untested[patch]}' for patch in known))
         chosen = [one for one in chosen if one.patch in known]
     names = {machine.name for machine in machines()}
     suite = os.environ.get('SUITE') or '*'
@@ -153,7 +162,8 @@ def is_narrowed():
 
 def verdict(plan, one, seen):
     at = plan.position(one.patch)
-    return proof.unproven(*(seen[applied][one] for applied in (0, at, at + 1)))
+    return proof.unproven(*(seen[applied][one] for applied in (0, at, at + 1)),
+                          proof.Cases(plan.base, [one.pattern]).case_of)
 
 
 def show(plan, proofs, seen):
@@ -210,7 +220,10 @@ def prove_base(plan, proofs):
     repo = assemble.stock(plan.base)
     found = commits(plan, repo)
     seen = {}
-    for applied, wanted in plan.steps(proofs).items():
+    steps = plan.steps(proofs)
+    for number, (applied, wanted) in enumerate(steps.items(), 1):
+        say(f'kernel {number} of {len(steps)}: Linux {plan.base.version} with the tests and '
+            f'{applied} of {len(plan.rest)} other patches, for {len(wanted)} of the cases')
         tree = assemble.check_out(repo, CACHE / 'prove' / repo.name, found[applied])
         seen[applied] = measure_step(plan, tree, applied, wanted)
     unproven = show(plan, proofs, seen)

@@ -3,13 +3,16 @@
 
 import fnmatch
 import hashlib
+import os
 import re
 import subprocess
 import tempfile
 from pathlib import Path
 
-from harness.assemble import DATE, git, patch_name
+from harness.assemble import DATE, git, kept_commit, patch_name, without_number
 from harness.project import Failure, load_toml, relative
+
+CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 # What every cover letter says, besides what the set is and why.
 SECTIONS = {'tested': 'How this was tested', 'not_tested': 'Not tested',
@@ -19,11 +22,6 @@ SECTIONS = {'tested': 'How this was tested', 'not_tested': 'Not tested',
 MARKER = 60
 CONFLICT = re.compile((rb'<{%d} ours\n(.*?)\|{%d} before\n(.*?)={%d}\n(.*?)>{%d} after\n'
                        % ((MARKER,) * 4)), re.S)
-
-
-def stem(patch):
-    """The name of a patch without its number, which changes when another one comes or goes."""
-    return patch.partition('-')[2]
 
 
 class Set:
@@ -89,7 +87,7 @@ class Sets:
             unfit = [line for line in text.split('\n') if len(line) > 75 or not line.isascii()]
             found += [f'{where}: set {each.name} has a line that is longer than 75 or not plain '
                       f'ASCII: {line}' for line in unfit[:1]]
-        return found or [str(failure) for failure in map(self.circle, self.all) if failure]
+        return found or list(dict.fromkeys(filter(None, map(self.circle, self.all))))
 
     def idle(self, names):
         """Sets that nothing belongs to: not yet, or not any more."""
@@ -97,10 +95,11 @@ class Sets:
                 for each in self.all if not any(map(each.takes, names))]
 
     def circle(self, each):
+        """The circle of needs that a set leads to, in the same words for all of its members."""
         try:
             self.prerequisites(each)
         except Failure as failure:
-            return failure
+            return str(failure)
         return None
 
     def prerequisites(self, each):
@@ -110,7 +109,8 @@ class Sets:
 
         def visit(name, above):
             if name in above:
-                raise Failure(f'{relative(self.path)}: the sets {" and ".join(above)} need '
+                circle = [other for other in by_name if other in above[above.index(name):]]
+                raise Failure(f'{relative(self.path)}: the sets {" and ".join(circle)} need '
                               f'each other')
             for need in by_name[name].needs:
                 visit(need, [*above, name])
@@ -161,12 +161,27 @@ def merge(repo, ours, before, after):
     return git(repo, 'hash-object', '-w', '--stdin', input=text).strip()
 
 
+def turned(lines):
+    """The same for "a b" and "b a": git may show either for what is added between b and a."""
+    return min((lines[at:] + lines[:at] for at in range(len(lines))), default=[])
+
+
 def difference(repo, commit):
-    """What a commit adds and removes, wherever that is."""
+    """What a commit adds and removes, file by file and in order, whatever the line numbers."""
     shown = git(repo, 'diff-tree', '-p', '-U0', '--no-commit-id', '--no-renames', commit,
                 text=False)
-    return sorted(line for line in shown.splitlines()
-                  if re.match(rb'[-+]', line) and not re.match(rb'(?:---|\+\+\+) ', line))
+    found = {}
+    for change in re.split(rb'^diff --git ', shown, flags=re.M)[1:]:
+        name, *hunks = re.split(rb'^@@ .*\n', change, flags=re.M)
+        sides = [[hunk_side(hunk, sign) for sign in (b'-', b'+')] for hunk in hunks]
+        # Only what has another side is where it is.
+        found[name.splitlines()[0]] = [
+            (old, new) if old and new else (turned(old), turned(new)) for old, new in sides]
+    return found
+
+
+def hunk_side(hunk, sign):
+    return [line for line in hunk.splitlines() if line.startswith(sign)]
 
 
 def subject(repo, commit):
@@ -203,26 +218,24 @@ def transplant(repo, commit, index, parent, touched, identity):
 
 def alone(repo, commits, identity):
     """The commits on top of the plain base, without those that lie between them."""
-    key = hashlib.sha256(' '.join([*commits, *identity]).encode()).hexdigest()[:16]
-    known = subprocess.run(['git', '-C', str(repo), 'rev-parse', '--quiet', '--verify',
-                            f'refs/sets/{key}'], capture_output=True, text=True)
-    if known.returncode == 0:
-        return known.stdout.strip()
-    with tempfile.TemporaryDirectory() as scratch:
-        index = {'GIT_INDEX_FILE': f'{scratch}/index'}
-        git(repo, 'read-tree', 'base', environment=index)
-        parent, touched = git(repo, 'rev-parse', 'base').strip(), {}
-        for commit in commits:
-            parent = transplant(repo, commit, index, parent, touched, identity)
-    git(repo, 'update-ref', f'refs/sets/{key}', parent)
-    return parent
+    def make():
+        with tempfile.TemporaryDirectory() as scratch:
+            index = {'GIT_INDEX_FILE': f'{scratch}/index'}
+            git(repo, 'read-tree', 'base', environment=index)
+            parent, touched = git(repo, 'rev-parse', 'base').strip(), {}
+            for commit in commits:
+                parent = transplant(repo, commit, index, parent, touched, identity)
+        return parent
+    # What an earlier version of this file has made may not be what this one would make.
+    key = hashlib.sha256(' '.join([CODE, *commits, *identity]).encode()).hexdigest()[:16]
+    return kept_commit(repo, f'refs/sets/{key}', make)
 
 
 def split(sets, repo, commit, identity):
     """The commit with which each set ends on the plain base, for the commit of the series."""
     members = {each.name: [] for each in sets.all}
     for each in git(repo, 'rev-list', '--reverse', f'base..{commit}').split():
-        name = stem(patch_name(0, subject(repo, each)))
+        name = without_number(patch_name(0, subject(repo, each)))
         for taker in sets.all:
             if taker.takes(name):
                 members[taker.name].append(each)
@@ -230,8 +243,8 @@ def split(sets, repo, commit, identity):
 
 
 def added(repo, end):
-    """The lines of C that a set adds, by file."""
-    text = git(repo, 'diff', '-U0', '--no-renames', 'base', end, '--', '*.[ch]')
+    """The lines of C and of documents that a set adds, by file."""
+    text = git(repo, 'diff', '-U0', '--no-renames', 'base', end, '--', '*.[ch]', '*.rst')
     lines = {}
     for path, changes in re.findall(r'^\+\+\+ b/(\S+)\n((?:(?!diff --git).*\n)*)', text, re.M):
         lines[path] = '\n'.join(re.findall(r'^\+(.*)', changes, re.M))
@@ -239,9 +252,9 @@ def added(repo, end):
 
 
 def brought(repo, end, lines):
-    """What other sets cannot do without this one: new headers, new functions and trace events."""
-    news = {path for path in git(repo, 'diff', '--no-renames', '--name-only', '--diff-filter=A',
-                                 'base', end, '--', '*.h').splitlines()}
+    """What other sets cannot do without this one: new sources, new functions and trace events."""
+    news = set(git(repo, 'diff', '--no-renames', '--name-only', '--diff-filter=A', 'base', end,
+                   '--', '*.[ch]').splitlines())
     for path, text in lines.items():
         if path.endswith('.h'):
             news |= set(re.findall(r'\b([a-z]\w*_\w+)\(', text))
@@ -257,9 +270,17 @@ def brought(repo, end, lines):
 
 
 def used(lines):
-    """What the lines include and call."""
+    """What the lines include and call, or tell readers of."""
     found = set()
     for path, text in lines.items():
+        if path.endswith('.rst'):
+            for kind, source in re.findall(r'^\.\. (literalinclude|kernel-doc):: (\S+)', text,
+                                           re.M):
+                # The one is relative to the document, the other to the kernel.
+                parent = Path(path).parent if kind == 'literalinclude' else ''
+                found.add(os.path.normpath(os.path.join(parent, source)))
+            found |= set(re.findall(r'\b(\w+_\w+)\(\)', text))
+            continue
         for header in re.findall(r'^#\s*include\s+[<"]([^>"]+)[>"]', text, re.M):
             found |= {f'include/{header}', str(Path(path).parent / header)}
         found |= set(re.findall(r'\b(\w+_\w+)\(', text))
@@ -275,7 +296,8 @@ def unsaid_needs(sets, repo, ends):
         there = [each.name, *(other.name for other in sets.prerequisites(each))]
         wants = used(lines.get(each.name, {})).difference(*(news.get(name, ()) for name in there))
         for name in ends:
-            words = sorted(wants & news[name]) if name not in there else []
+            words = sorted(wants & news[name], key=lambda word: ('/' not in word, word)) \
+                if name not in there else []
             if words:
                 found.append(f'{relative(sets.path)}: set {each.name} uses {", ".join(words[:3])}, '
                              f'which the set {name} brings, and does not say that it needs that')

@@ -22,6 +22,15 @@ class Boot(Case):
         wrong = boot.start(['sh', '-c', 'echo cannot set up guest memory; exit 1'], self.log, 10)
         self.assertEqual(wrong, 'sh ended with status 1: cannot set up guest memory')
 
+    def test_some_at_a_time_are_in_order_and_end_with_one(self):
+        ended = []
+        self.patch(boot, 'end_all', lambda: ended.append(True))
+        self.assertEqual(list(boot.some_at_a_time(str, [3, 1, 2])), ['3', '1', '2'])
+        self.assertEqual(ended, [])
+        with self.assertRaises(ValueError):
+            list(boot.some_at_a_time(int, ['1', 'x']))
+        self.assertEqual(ended, [True])
+
     def test_output_is_kept(self):
         boot.start(['sh', '-c', 'echo out; echo err >&2'], self.log, 10)
         self.assertEqual(self.log.read_text(), 'out\nerr\n')

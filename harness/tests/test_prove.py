@@ -3,141 +3,11 @@ import os
 import types
 
 from harness import assemble, boot, build, project, proof, prove, report
-from harness.tests import DRIVER, Case, KernelCase
-
-SUITE = '''
-static struct kunit_case driver_cases[] = {
-	KUNIT_CASE(spells_three),
-	KUNIT_CASE_PARAM(spells, gen),
-	{}
-};
-static struct kunit_suite driver_suite = {
-	.name = "driver",
-};
-'''
-
-NEW_SUITE = SUITE.replace('"driver"', '"function"').replace('spells_three', 'answers')
-
-PROGRAM = '''
-TEST_F(thing, does)
-{
-}
-TEST_F(thing, also_does)
-{
-}
-TEST_HARNESS_MAIN
-'''
-
-PROOF = '''
-[[test]]
-name = "function-add-tests.patch"
-needs = "driver-add-a-function.patch"
-why = "no function()"
-
-[[patch]]
-name = "driver-spell-ten.patch"
-machine = "x86_64-direct"
-cases = ["driver.spells.ten"]
-
-[[patch]]
-name = "driver-spell-three.patch"
-machine = "x86_64-direct"
-cases = ["driver.spells_three", "thing.*.does"]
-
-[[patch]]
-name = "driver-add-a-function.patch"
-machine = "xen"
-cases = ["function.answers"]
-
-[[patch]]
-name = "driver-add-a-comment.patch"
-untested = "nobody runs a comment"
-'''
-
-WHY = '\n\nThere has to be a reason for each change, and it has to have some number of words.'
+from harness.tests import DRIVER, Case
+from harness.tests.test_proof import PROOF, SUITE, SeriesCase, result
 
 
-def result(name, status='passed'):
-    suite, _, case = name.partition('.')
-    return report.Result(suite, case, status, '# EXPECTATION FAILED' if status == 'failed' else '')
-
-
-def seen(*statuses, wrong=None):
-    return proof.Seen([result(f'demo.case.{number}', status)
-                       for number, status in enumerate(statuses)], wrong)
-
-
-class SeriesCase(KernelCase):
-    """A series of fixes, a function, tests of both, a document."""
-
-    def setUp(self):
-        super().setUp()
-        assemble.git(self.work, 'reset', '--quiet', '--hard', 'base')
-        ten = DRIVER.replace('line 10', 'line ten')
-        three = ten.replace('line 3\n', 'line three\n')
-        for subject, files in (
-                ('driver: spell ten', {'driver.c': ten}),
-                ('driver: spell three', {'driver.c': three}),
-                ('driver: add a function', {'driver.c': three.replace('line 18', 'function()')}),
-                ('driver: add a comment', {'driver.c': '/* It is slow. */\n' + three.replace(
-                    'line 18', 'function()')}),
-                ('docs: explain the driver', {'Documentation/driver.rst': 'It drives.\n'}),
-                ('function: add tests', {
-                    'Kconfig': 'config KUNIT\nconfig FUNCTION_KUNIT_TEST\n',
-                    'tests/function_kunit.c': NEW_SUITE}),
-                ('driver: add tests', {
-                    'Kconfig': 'config KUNIT\nconfig FUNCTION_KUNIT_TEST\n'
-                               'config DRIVER_KUNIT_TEST\n',
-                    'tests/driver_kunit.c': SUITE,
-                    'tests/.kunitconfig': 'CONFIG_KUNIT=y\nCONFIG_FUNCTION_KUNIT_TEST=y\n'
-                                          'CONFIG_DRIVER_KUNIT_TEST=y\n',
-                    'tools/testing/selftests/dma/thing.c': PROGRAM})):
-            for name, text in files.items():
-                (self.work / name).parent.mkdir(parents=True, exist_ok=True)
-                (self.work / name).write_text(text)
-            assemble.git(self.work, 'add', '--all', '--force')
-            assemble.git(self.work, 'commit', '--quiet', '--message', subject + WHY)
-        self.write_back(self.work)
-        self.describe(PROOF)
-
-    def make_kernel(self, name, *version):
-        tree = super().make_kernel(name, *version)
-        (tree / 'Kconfig').write_text('config KUNIT\n')
-        assemble.git(tree, 'add', '--force', 'Kconfig')
-        assemble.git(tree, 'commit', '--quiet', '--amend', '--no-edit')
-        return tree
-
-    def describe(self, text):
-        (self.base.dir / 'proof.toml').write_text(text)
-
-    def plan(self):
-        return proof.Plan(self.base).checked()
-
-
-class Planning(SeriesCase):
-    def test_tests_come_first(self):
-        plan = self.plan()
-        self.assertEqual([proof.plain(patch) for patch, _ in plan.order()], [
-            'function-add-tests.patch', 'driver-add-tests.patch', 'driver-spell-ten.patch',
-            'driver-spell-three.patch', 'driver-add-a-function.patch',
-            'driver-add-a-comment.patch', 'docs-explain-the-driver.patch'])
-
-    def test_every_patch_on_the_base_right_before_it_and_with_it(self):
-        plan = self.plan()
-        steps = plan.steps([one for proofs in plan.proofs.values() for one in proofs])
-        self.assertEqual({applied: [one.pattern for one in proofs]
-                          for applied, proofs in steps.items()}, {
-            0: ['driver.spells.ten', 'driver.spells_three', 'thing.*.does', 'function.answers'],
-            1: ['driver.spells.ten', 'driver.spells_three', 'thing.*.does'],
-            2: ['driver.spells_three', 'thing.*.does', 'function.answers'],
-            3: ['function.answers']})
-
-    def test_tests_that_cannot_be_built_yet(self):
-        plan = self.plan()
-        self.assertEqual(plan.unbuilt(2), {'function': 'no function()'})
-        self.assertEqual(plan.lost_options(2), {'FUNCTION_KUNIT_TEST'})
-        self.assertEqual((plan.unbuilt(3), plan.lost_options(3)), ({}, set()))
-
+class Commits(SeriesCase):
     def test_their_options_are_not_set(self):
         self.patch(build, 'ROOT', self.root)
         kernel = prove.ProvedKernel(self.plan(), 'x86_64', self.kernel, 2)
@@ -145,30 +15,6 @@ class Planning(SeriesCase):
                          'CONFIG_KUNIT=y\nCONFIG_DRIVER_KUNIT_TEST=y\n')
         kernel = prove.ProvedKernel(self.plan(), 'x86_64', self.kernel, 3)
         self.assertIn('CONFIG_FUNCTION_KUNIT_TEST=y\n', kernel.tests_fragment())
-
-    def test_each_mistake_is_said(self):
-        for before, after, words in (
-                ('driver-spell-ten', 'driver-spell-tin', 'tin.patch is no patch of the series'),
-                ('driver-spell-ten', 'driver-spell-tin', 'driver-spell-ten.patch has no entry'),
-                ('machine = "xen"', 'machine = "moon"', 'unknown machine moon: choose one of arm'),
-                ('spells_three', 'spells_tree', 'x86_64-direct has a case driver.spells_tree'),
-                ('thing.*.does', 'thing.*.doe', 'x86_64-direct has a case thing.*.doe'),
-                ('untested = "nobody', 'tested = "nobody', 'expected either machine = and cases ='),
-                ('driver-add-a-comment', 'driver-add-tests', 'only adds tests'),
-                ('driver-add-a-comment', 'driver-spell-ten', 'and is said to be untested'),
-                ('why = "no function()"\n', '', 'also has to say why'),
-                ('cases = ["driver.spells.ten"]', 'cases = []', 'expected either machine'),
-                ('cases = ["driver.spells.ten"]', 'cases = "driver"', 'expected either machine'),
-                ('needs = "driver-add-a-function', 'needs = "driver-add-tests',
-                 'which is a test as well')):
-            self.assertIn(before, PROOF)
-            self.describe(PROOF.replace(before, after))
-            self.fails(words, self.plan)
-            self.assertTrue(proof.problems(self.base))
-
-    def test_series_without_proofs_is_for_make_check_to_accept(self):
-        (self.base.dir / 'proof.toml').unlink()
-        self.assertEqual(proof.problems(self.base), [])
 
     def test_commits_lead_to_the_series(self):
         plan = self.plan()
@@ -216,8 +62,11 @@ class Choosing(SeriesCase):
                          ['driver.spells.ten', 'driver.spells_three'])
 
     def test_what_is_not_there_is_said(self):
+        self.describe(PROOF.replace('machine = "x86_64-direct"\ncases = ["driver.spells.ten"]',
+                                    'untested = "ten is ten"'))
         for variables, words in (({'PATCH': 'nonesuch'}, 'PATCH=nonesuch names no patch of 6.18'),
                                  ({'PATCH': '*comment*'}, 'untested: nobody runs a comment'),
+                                 ({'PATCH': '000[14]*'}, ['untested: ten is ten\n', 'a comment']),
                                  ({'MACHINE': 'moon'}, 'unknown MACHINE=moon'),
                                  ({'SUITE': 'other'}, 'names no case for what PATCH=')):
             os.environ.update(variables)
@@ -250,67 +99,13 @@ class Commands(Case):
             self.assertEqual(prove.command(), status)
 
 
-class CasesOfPatterns(SeriesCase):
-    def cases(self, *patterns):
-        return proof.Cases(self.base, patterns)
-
-    def test_glob_lets_all_of_them_through(self):
-        self.assertEqual(self.cases('driver.spells.ten').glob(), 'driver.spells')
-        self.assertEqual(self.cases('driver.spells.ten', 'driver.spells_three').glob(),
-                         'driver.spells*')
-        self.assertEqual(self.cases('driver.spells', 'function.answers').glob(), '*.*')
-
-    def test_program_runs_the_tests_in_question(self):
-        self.assertEqual(self.cases('thing.a.does').arguments(), 'thing:-t:does')
-        self.assertEqual(self.cases('thing').arguments(), 'thing')
-        self.assertEqual(self.cases('driver.spells').arguments(), 'none')
-
-    def test_pattern_means_all_parameters(self):
-        for name, pattern, same in (
-                ('driver.spells.ten', 'driver.spells', True),
-                ('driver.spells_three', 'driver.spells', False),
-                ('driver.spells.ten', 'driver.spells.t*', True),
-                ('driver.spells.nine', 'driver.spells.t*', False),
-                ('thing.a.does', 'thing.*.does', True),
-                ('thing.a.also_does', 'thing.*.does', False)):
-            self.assertEqual(proof.matches(pattern, result(name)), same, (name, pattern))
-
-
-class Judging(Case):
-    def test_words(self):
-        for one, words in ((seen('failed'), 'failed'), (seen('passed'), 'passed'),
-                           (seen('skipped'), 'skipped'), (seen('failed', 'failed'), 'all 2 fail'),
-                           (seen('failed', 'passed', 'skipped'), '1 of 2 fail'),
-                           (seen('passed', 'passed', 'skipped'), '2 pass'),
-                           (seen('passed', wrong='WARNING: here'), 'WARNING: here')):
-            self.assertEqual(str(one), words)
-
-    def test_what_proves(self):
-        good, bad = seen('passed', 'passed'), seen('failed', 'passed')
-        for before in (bad, seen('failed', 'failed'), seen(wrong='Oops'),
-                       seen('passed', 'passed', wrong='WARNING: here')):
-            self.assertIsNone(proof.unproven(before, before, good))
-            self.assertIsNone(proof.unproven(seen(wrong='cannot be built'), before, good))
-
-    def test_what_does_not(self):
-        good, bad = seen('passed', 'passed'), seen('failed', 'passed')
-        for stock, before, after, words in (
-                (bad, bad, bad, 'still fails'), (bad, bad, seen('passed', 'failed'), 'still fails'),
-                (bad, bad, seen('passed', 'passed', wrong='WARNING'), 'still fails'),
-                (bad, bad, seen('skipped', 'skipped'), 'does not run'),
-                (good, bad, good, 'passes on the base'), (bad, good, good, 'passes without'),
-                # What failed has to be what passes now.
-                (bad, bad, seen('skipped', 'passed'), 'passes on the base')):
-            self.assertIn(words, proof.unproven(stock, before, after))
-
-
 class Measuring(SeriesCase):
     """With a machine whose boots are made up."""
 
     def setUp(self):
         super().setUp()
         self.boots = []
-        self.machine = types.SimpleNamespace(name='x86_64-direct')
+        self.machine = project.Machine('x86_64-direct')
         self.proofs = [proof.Proof('p', 'x86_64-direct', pattern)
                        for pattern in ('driver.spells_three', 'driver.spells', 'thing.a.does')]
         self.three, self.spells, self.thing = self.proofs
@@ -322,7 +117,8 @@ class Measuring(SeriesCase):
             results, problems = behaviour(self.boots[-1])
             return types.SimpleNamespace(results=results, problems=problems)
         self.patch(prove, 'boot_cases', boot_cases)
-        return prove.measure(None, self.machine, self.proofs)
+        kernel = types.SimpleNamespace(base=self.base)
+        return prove.measure(kernel, self.machine, self.proofs)
 
     def all_of(self, status):
         return [result(name, status) for name in
@@ -346,6 +142,16 @@ class Measuring(SeriesCase):
         self.assertEqual(len(self.boots), 4)
         self.assertIn('Kernel panic', str(found[self.spells]))
         self.assertEqual((str(found[self.three]), str(found[self.thing])), ('passed', 'passed'))
+
+    def test_kernel_that_dies_after_the_first_of_several_cases(self):
+        self.proofs = [proof.Proof('p', 'x86_64-direct', 'driver.*')]
+        found = self.measure(lambda patterns: ([result('driver.spells_three', 'failed')], ['Oops']))
+        self.assertTrue(found[self.proofs[0]].fails('driver.spells.ten'))
+
+    def test_kernel_that_hangs_does_so_once_for_each_and_once_for_all(self):
+        found = self.measure(lambda patterns: ([], ['did not power off within 300 s']))
+        self.assertEqual(len(self.boots), 1 + len(self.proofs))
+        self.assertEqual(str(found[self.thing]), 'did not power off within 300 s')
 
     def test_warning_during_one_of_those_that_pass(self):
         found = self.measure(lambda patterns: (
@@ -390,6 +196,8 @@ class WholeCommand(SeriesCase):
         self.built = []
         self.patch(prove, 'prepare', lambda proofs: None)
         self.patch(prove.ProvedKernel, 'build', lambda kernel: self.built.append(kernel))
+        self.patch(prove.ProvedKernel, 'pack_tests', lambda kernel: None)
+        self.patch(boot, 'accelerator', lambda machine, image: 'tcg')
 
     def prove(self, **other):
         def boot_cases(kernel, machine, proofs):
@@ -407,18 +215,23 @@ class WholeCommand(SeriesCase):
     def test_proven(self):
         self.assertTrue(self.prove())
         text = self.output.getvalue()
-        self.assertRegex(text, r'driver: spell ten\n  x86_64-direct  driver.spells.ten +failed +passed')
+        self.assertRegex(text, r'driver: spell ten\n  x86_64-direct  driver.spells.ten +failed +'
+                               r'passed')
         self.assertRegex(text, r'function.answers +cannot be built: no function\(\)  passed')
         self.assertIn('driver: add a comment\n  untested: nobody runs a comment', text)
-        self.assertIn('3 of 3 patches are proven, by cases that fail without the patch and pass '
-                      'with it; 1 more have none', text)
+        self.assertIn('kernel 2 of 4: Linux 6.18.99 with the tests and 1 of 5 other patches, for 3 '
+                      'of the cases\n', text)
+        self.assertTrue(text.endswith(
+            '3 of 3 patches are proven, by cases that fail without the patch and pass with it; '
+            '1 more have none, for the reasons above.\n'))
         self.assertEqual([kernel.flavour for kernel in self.built],
                          ['stock', 'patch-1', 'patch-2', 'patch-3'])
         self.assertEqual([kernel.programs for kernel in self.built], [True, True, True, False])
 
     def test_case_that_passes_anyway(self):
         self.assertFalse(self.prove(**{'driver.spells.ten': True}))
-        self.assertIn('NOT PROVEN: passes on the base', self.output.getvalue())
+        self.assertIn('NOT PROVEN: passes on the base, which lacks the patch: driver.spells\n',
+                      self.output.getvalue())
         self.assertIn('2 of 3 patches are proven', self.output.getvalue())
 
     def test_case_that_fails_for_good(self):
