@@ -202,9 +202,8 @@ class Checked(build.Kernel):
         tests = self.tests_fragment()
         if not self.with_series:
             tests = re.sub(r'^CONFIG_\w+_KUNIT_TEST=.*\n', '', tests, flags=re.M)
-        # What the drivers need that the series touches, if it does.
-        drivers = self.base.dir / 'check.config'
-        return super().fragment() + tests + (drivers.read_text() if drivers.exists() else '')
+        # What the drivers need that the series touch.
+        return super().fragment() + tests + (build.KCONFIG / 'check.config').read_text()
 
     def make(self, *arguments):
         command = super().make(*arguments)
