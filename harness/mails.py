@@ -65,7 +65,8 @@ def addresses(repo, patches):
                         '--no-fixes', '--no-rolestats', '--roles', *map(str, patches)], cwd=repo)
     to, cc = [], []
     for line in listed.splitlines():
-        found = re.fullmatch(r'(.*?) \(([\w ]+).*\)', line)
+        # Names and subsystems may have brackets of their own.
+        found = re.fullmatch(r'(.*?@\S+) \(([\w ]+).*\)', line)
         if not found:
             raise Failure(f'get_maintainer.pl says what is no address with a role: {line}')
         who, role = found.groups()

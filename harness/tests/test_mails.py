@@ -97,7 +97,7 @@ class InSets(SetCase):
         for mail in (mails.export(self.base) / 'list').iterdir():
             header = mail.read_text().partition('\n\n')[0]
             to, cc = header.split('\nTo: ')[1].split('\nCc: ')
-            self.assertIn('Ann Maintainer <ann@kernel.invalid>', to)
+            self.assertIn('"Ann Maintainer (Demo)" <ann@kernel.invalid>', to)
             self.assertIn('=?utf-8?q?Ren=C3=A9_Second?= <rene@kernel.invalid>', to)
             self.assertIn('rob@kernel.invalid', cc)
             self.assertIn('drivers@list.invalid', cc)

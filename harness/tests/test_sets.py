@@ -3,7 +3,7 @@ from harness import assemble, check, mails, sets
 from harness.tests import KernelCase
 
 MAINTAINERS = r"""#!/usr/bin/perl
-print 'Ann Maintainer <ann@kernel.invalid> (maintainer:DRIVERS)', "\n";
+print 'Ann Maintainer (Demo) <ann@kernel.invalid> (maintainer:DRIVERS)', "\n";
 print "Ren\xc3\xa9 Second <rene\@kernel.invalid> (supporter:DRIVERS)\n";
 print 'Rob Reviewer <rob@kernel.invalid> (reviewer:DRIVERS)', "\n";
 print 'drivers@list.invalid (moderated list:DRIVERS)', "\n";
