@@ -17,6 +17,9 @@ SCRIPT = 'scripts/coccinelle/api/dma_require_coherent.cocci'
 # to find that out.
 ATTRIBUTE = 'DMA_ATTR_REQUIRE_COHERENT'
 
+# The findings that are right to be there.
+ACCEPTED = ROOT / 'harness' / 'coccinelle.toml'
+
 # What spatch fails to parse matters if it calls what the semantic patch is about.
 CALL = re.compile(r'^bad:.*\bdma_(?:map|unmap|sync|iova|alloc)_\w+\(')
 
@@ -75,23 +78,18 @@ def without_lines(finding):
     return re.sub(r'\bline \d+', 'line N', re.sub(r'^([^:]+):[\d:-]+:', r'\1:', finding))
 
 
-def accepted_file(base):
-    return base.dir / 'coccinelle.toml'
-
-
-def accepted(base):
+def accepted():
     """The findings that are right to be there, each with a reason."""
-    path = accepted_file(base)
-    entries = load_toml(path).get('accepted', []) if path.exists() else []
+    entries = load_toml(ACCEPTED).get('accepted', [])
     for entry in entries:
         if not entry.get('finding') or not entry.get('reason'):
-            raise Failure(f'{relative(path)}: an entry has no finding or no reason')
+            raise Failure(f'{relative(ACCEPTED)}: an entry has no finding or no reason')
     return Counter(entry['finding'] for entry in entries)
 
 
-def compare(base, findings):
+def compare(findings):
     """Findings that nobody has accepted, and accepted ones that are gone."""
-    left = accepted(base)
+    left = accepted()
     problems = []
     for finding in findings:
         known = without_lines(finding)
@@ -99,14 +97,14 @@ def compare(base, findings):
             left[known] -= 1
         else:
             problems.append(f'coccinelle: {finding}')
-    return problems + [f'{relative(accepted_file(base))} accepts "{finding}", which is gone'
+    return problems + [f'{relative(ACCEPTED)} accepts "{finding}", which is gone'
                        for finding in left.elements()]
 
 
 def check(base, tree):
     findings, problems, names = of_tree(tree)
     say(f'  {base.name}: {len(names)} files with {ATTRIBUTE} checked with Coccinelle')
-    return problems + compare(base, findings)
+    return problems + compare(findings)
 
 
 def show(tree):

@@ -158,45 +158,46 @@ class Accepted(Case):
     FOUND = 'a/b.c:7:1-9: WARNING: f() lacks ATTR, with which line 5 mapped it'
     LISTED = 'a/b.c: WARNING: f() lacks ATTR, with which line N mapped it'
 
-    def base(self, *entries):
-        (self.scratch / 'coccinelle.toml').write_text(''.join(entries))
-        return types.SimpleNamespace(name='demo', dir=self.scratch)
+    def compare(self, findings, *entries):
+        accepted = self.scratch / 'coccinelle.toml'
+        accepted.write_text(''.join(entries))
+        self.patch(coccinelle, 'ACCEPTED', accepted)
+        return coccinelle.compare(findings)
 
     def entry(self, finding=LISTED, reason='because'):
         return f'[[accepted]]\nfinding = "{finding}"\nreason = "{reason}"\n'
 
     def test_finding_that_is_not_listed(self):
-        self.assertEqual(coccinelle.compare(self.base(), [self.FOUND]),
+        self.assertEqual(self.compare([self.FOUND]),
                          [f'coccinelle: {self.FOUND}'])
 
-    def test_base_without_a_list(self):
-        base = types.SimpleNamespace(name='demo', dir=self.scratch / 'none')
-        self.assertEqual(coccinelle.compare(base, []), [])
-        self.assertEqual(len(coccinelle.compare(base, [self.FOUND])), 1)
+    def test_nothing_listed_and_nothing_found(self):
+        self.assertEqual(self.compare([]), [])
 
     def test_listed_finding_may_move(self):
         moved = self.FOUND.replace(':7:1-9', ':99:2-10').replace('line 5', 'line 90')
-        self.assertEqual(coccinelle.compare(self.base(self.entry()), [moved]), [])
+        self.assertEqual(self.compare([moved], self.entry()), [])
 
     def test_listed_finding_in_another_file_or_with_another_message(self):
         for other in (self.FOUND.replace('a/b.c', 'a/c.c'), self.FOUND.replace('f()', 'g()')):
-            self.assertEqual(len(coccinelle.compare(self.base(self.entry()), [other])), 2)
+            self.assertEqual(len(self.compare([other], self.entry())), 2)
 
     def test_listed_finding_that_is_gone(self):
-        problem, = coccinelle.compare(self.base(self.entry()), [])
+        problem, = self.compare([], self.entry())
         self.assertIn(f'accepts "{self.LISTED}", which is gone', problem)
 
     def test_each_entry_is_for_one_finding(self):
-        self.assertEqual(len(coccinelle.compare(self.base(self.entry()), [self.FOUND] * 2)), 1)
-        self.assertEqual(coccinelle.compare(self.base(self.entry() * 2), [self.FOUND] * 2), [])
+        self.assertEqual(len(self.compare([self.FOUND] * 2, self.entry())), 1)
+        self.assertEqual(self.compare([self.FOUND] * 2, self.entry() * 2), [])
 
     def test_entry_without_a_reason(self):
-        self.fails('an entry has no finding or no reason', coccinelle.compare,
-                   self.base(self.entry(reason='')), [self.FOUND])
+        self.fails('an entry has no finding or no reason', self.compare, [self.FOUND],
+                   self.entry(reason=''))
 
     def test_check_counts_everything(self):
         self.patch(coccinelle, 'of_tree',
                    lambda tree: ([self.FOUND], ['cannot parse'], ['a/b.c']))
-        self.assertEqual(coccinelle.check(self.base(), None),
+        self.compare([])
+        self.assertEqual(coccinelle.check(types.SimpleNamespace(name='demo'), None),
                          ['cannot parse', f'coccinelle: {self.FOUND}'])
         self.assertIn('demo: 1 files with DMA_ATTR_REQUIRE_COHERENT', self.output.getvalue())
