@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compile the files of the series for architectures that no machine here boots."""
 
+import re
 import sys
 
 from harness import assemble, compilers, packages
-from harness.project import Base, Failure, cache_lock, main, say
+from harness.project import Base, Failure, cache_lock, main, output_of, say
 
 # 32 bits with more physical addresses than pointers, both byte orders, devices that
 # are not coherent, and each architecture with DMA operations of its own.
@@ -18,12 +19,22 @@ ARCH = {
     'sparc64': {'ARCH': 'sparc64', 'cross': 'sparc64-linux-gnu-'},
 }
 
+# What gcc calls for a division of 64 bits on 32, and a kernel does not have.
+DIVISION = re.compile(r'^ +U (__(?:u?divmod|u?div|u?mod)di[34]|__aeabi_u?ldivmod)$', re.M)
+
 
 class Elsewhere(compilers.Partial):
     """A kernel for an architecture that has part of what the series needs."""
 
     arches = ARCH
     fragment_name = 'arch-{}'
+
+    def divisions(self, objects):
+        """What would be found missing when the kernel is linked."""
+        nm = ARCH[self.arch]['cross'] + 'nm'
+        return ''.join(f'{name}: error: {symbol} is not in a kernel\n' for name in objects
+                       if (self.dir / name).exists()
+                       for symbol in DIVISION.findall(output_of([nm, str(self.dir / name)])))
 
 
 def compiled(base, arch, with_series, sources):
@@ -33,7 +44,8 @@ def compiled(base, arch, with_series, sources):
     objects = kernel.enabled(sources)
     for name in objects:
         (kernel.dir / name).unlink(missing_ok=True)
-    return objects, kernel.compile(objects)
+    text = kernel.compile(objects)
+    return objects, text + '\n' + kernel.divisions(objects)
 
 
 def check(base, tree, arches=ARCH):

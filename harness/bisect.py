@@ -48,13 +48,16 @@ class Step(compilers.Partial):
                 + f'# CONFIG_{option} is not set\n'
         return text
 
-    def warnings(self, commit, kconfig, sources, depends):
+    def warnings(self, kconfig, sources, depends):
         """What the compiler says of the sources, and which objects are made from them."""
         stamp = self.dir / 'configured'
-        if not stamp.exists() or stamp.read_text() != kconfig:
+        configured = kconfig + self.fragment()
+        if not stamp.exists() or stamp.read_text() != configured:
+            # Once it was prepared, compiling does the rest.
+            target = 'syncconfig' if stamp.exists() else 'prepare'
             stamp.unlink(missing_ok=True)
-            self.prepare()
-            stamp.write_text(kconfig)
+            self.prepare(target)
+            stamp.write_text(configured)
         objects = [name for name in self.enabled(sources)
                    if not self.option or self.option in depends.get(name, [self.option])]
         for name in objects:
@@ -133,9 +136,12 @@ class Walk:
                                          for settings in (Step.arches['x86_64'],
                                                           Step.arches['i386'])}))
         self.compiled = 0
+        self.at = None
 
     def check_out(self, commit):
-        assemble.check_out(self.series.repo, self.tree, commit)
+        if self.at != commit:
+            assemble.check_out(self.series.repo, self.tree, commit)
+            self.at = commit
 
     def result(self, commit, sources, option, depends):
         """What is wrong with a commit in a configuration; from the cache if it is there."""
@@ -149,15 +155,19 @@ class Walk:
         cached = CACHE / 'bisect' / 'results' / key
         if cached.exists():
             return json.loads(cached.read_text())
-        said = []
-        for where in (before, commit):
+        objects = {name[:-2] + '.o' for name in sources}
+        if objects <= depends.keys() and not any(option in depends[name] for name in objects):
+            return {'problems': [], 'off': True, 'depends': {}}
+        said, found = {}, {}
+        # Changing between the two is not free, so first where the tree is already.
+        for where in sorted((before, commit), key=lambda where: where != self.at):
             self.check_out(where)
             there = [name for name in sources if (self.tree / name).exists()]
-            objects, text = step.warnings(where, series.kconfig(where), there, depends)
-            said.append(text)
-        found = {'problems': compilers.new_warnings(step.name, *said),
-                 'off': not option or not step.has(option),
-                 'depends': {} if option else step.depends(objects)}
+            objects, said[where] = step.warnings(series.kconfig(where), there, depends)
+            if where == commit:
+                found = {'off': not option or not step.has(option),
+                         'depends': {} if option else step.depends(objects)}
+        found['problems'] = compilers.new_warnings(step.name, said[before], said[commit])
         self.compiled += 1
         cached.parent.mkdir(parents=True, exist_ok=True)
         cached.write_text(json.dumps(found))

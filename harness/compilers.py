@@ -97,9 +97,9 @@ class Partial(Checked):
     def check_configuration(self):
         """Whatever there is of it will do."""
 
-    def prepare(self):
+    def prepare(self, target='prepare'):
         self.configure()
-        run(self.make('prepare'), self.log.with_suffix('.prepare.log'), f'prepare {self.name}',
+        run(self.make(target), self.log.with_suffix('.prepare.log'), f'prepare {self.name}',
             quiet=True, env=self.environment())
 
     def has(self, option):

@@ -85,5 +85,17 @@ class Architectures(Case):
                          ['demo arm: a.c: warning: size_t'])
         self.assertEqual(asked, [['a.c', 'new.c'], ['a.c']])
 
+    def test_division_that_no_kernel_has(self):
+        base = types.SimpleNamespace(name='demo', dir=self.scratch, new_files=lambda: [])
+        self.patch(assemble, 'patched', lambda _: self.scratch)
+        self.patch(assemble, 'tree_version', lambda _: '6.18.99')
+        self.patch(architectures, 'output_of',
+                   lambda command: '         U __udivdi3\n00000000 T __divdi3_user\n')
+        kernel = architectures.Elsewhere(base, 'i386')
+        kernel.dir.mkdir()
+        (kernel.dir / 'a.o').touch()
+        self.assertEqual(kernel.divisions(['a.o', 'not_made.o']),
+                         'a.o: error: __udivdi3 is not in a kernel\n')
+
     def test_unknown_architecture_is_one_sentence(self):
         self.fails('unknown architecture vax', architectures.command, '6.18', 'vax')
