@@ -25,6 +25,15 @@ WITHOUT = {
 ELSEWHERE = {'SWIOTLB': 'i386'}
 
 
+def name_of(options):
+    """Configurations that have a warning, as far as it is not all."""
+    if None in options:
+        return 'with everything'
+    return 'without ' + ' or '.join(
+        f'{option} on {ELSEWHERE[option]}' if option in ELSEWHERE else option
+        for option in options)
+
+
 class Step(compilers.Partial):
     """The commit that is checked out, with everything on but perhaps one option."""
 
@@ -36,10 +45,10 @@ class Step(compilers.Partial):
             self.fragment_name = architectures.Elsewhere.fragment_name
         super().__init__(base, arch, source=tree)
         self.option = option
-        what = f'without {option}' if option else 'with everything'
-        self.name = f'{base.name} {what}'
-        self.dir = tree / f'bisect-{what.replace(" ", "-")}'
-        self.log = CACHE / 'log' / f'bisect-{base.name}-{what.replace(" ", "-")}.log'
+        self.name = f'{base.name} {name_of([option])}'
+        name = f'bisect-without-{option}' if option else 'bisect-with-everything'
+        self.dir = tree / name
+        self.log = CACHE / 'log' / f'{name}-{base.name}.log'
 
     def fragment(self):
         text = super().fragment()
@@ -167,7 +176,8 @@ class Walk:
             if where == commit:
                 found = {'off': not option or not step.has(option),
                          'depends': {} if option else step.depends(objects)}
-        found['problems'] = compilers.new_warnings(step.name, said[before], said[commit])
+        found['problems'] = sorted(compilers.normalise(said[commit])
+                                   - compilers.normalise(said[before]))
         self.compiled += 1
         cached.parent.mkdir(parents=True, exist_ok=True)
         cached.write_text(json.dumps(found))
@@ -194,16 +204,14 @@ def check(base, last=None):
     commits = series.commits[-last if last else 0:]
     for commit in commits:
         subject = git(series.repo, 'show', '--no-patch', '--format=%s', commit).strip()
-        seen = set()
+        found = {}
         for option, result in walk.commit(commit).items():
-            # Each once, with the first configuration that has it.
             for problem in result['problems']:
-                warning = problem.partition(': ')[2]
-                if warning not in seen:
-                    problems.append(f'"{subject}" {problem}')
-                seen.add(warning)
+                found.setdefault(problem, []).append(option)
             if not result['off']:
                 forced.add(option)
+        problems += [f'{base.name}: "{subject}" {name_of(options)}: {problem}'
+                     for problem, options in sorted(found.items())]
     off = [option for option in WITHOUT if option not in forced]
     say(f'  {base.name}: {len(commits)} commits compiled with everything and without '
         f'{", ".join(off)}' + (f'; {", ".join(sorted(forced))} cannot be turned off' * bool(forced))

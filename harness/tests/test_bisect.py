@@ -59,12 +59,16 @@ class Bisect(KernelCase):
         self.commit('driver: go wrong', driver=self.driver('bad'))
         self.commit('driver: go on', driver=self.driver('more'))
         self.assertEqual(bisect.check(self.base),
-                         ['"driver: go wrong" with everything: driver.c: warning: bad'])
+                         ['6.18: "driver: go wrong" with everything: driver.c: warning: bad'])
 
     def test_warning_without_an_option(self):
         self.commit('driver: need Xen', driver=self.driver('bad without XEN'))
         self.assertEqual(bisect.check(self.base),
-                         ['"driver: need Xen" without XEN: driver.c: warning: bad without XEN'])
+                         ['6.18: "driver: need Xen" without XEN: driver.c: warning: bad without XEN'])
+
+    def test_configurations_that_have_a_warning_are_named(self):
+        self.assertEqual(bisect.name_of([None, 'XEN']), 'with everything')
+        self.assertEqual(bisect.name_of(['SWIOTLB', 'XEN']), 'without SWIOTLB on i386 or XEN')
 
     def test_objects_that_do_not_depend_on_an_option_are_not_compiled_without_it(self):
         self.commit('driver: need KUnit', driver=self.driver('bad without KUNIT'))
