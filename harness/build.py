@@ -35,6 +35,10 @@ def is_for(name, arch):
 class Kernel:
     """A kernel to build: a base with or without the series, for an architecture."""
 
+    arches = ARCH
+    # The fragment of an architecture that is not booted has another name.
+    fragment_name = '{}'
+
     def __init__(self, base, arch, with_series=True, sanitized=False, source=None):
         self.base = base
         self.arch = arch
@@ -47,12 +51,12 @@ class Kernel:
         suffix = '-sanitized' if sanitized else ''
         self.flavour += suffix
         self.dir = self.source / f'build-{arch}{suffix}'
-        self.image = self.dir / ARCH[arch]['image']
+        self.image = self.dir / self.arches[arch].get('image', 'vmlinux')
         self.name = f'Linux {assemble.tree_version(self.source)} {self.flavour} {arch}'
         self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
 
     def make(self, *arguments):
-        settings = ARCH[self.arch]
+        settings = self.arches[self.arch]
         compiler = settings['cross'] + 'gcc'
         if shutil.which('ccache'):
             compiler = 'ccache ' + compiler
@@ -69,7 +73,7 @@ class Kernel:
 
     def fragment(self):
         """The configuration on top of allnoconfig."""
-        names = ['common', self.arch] + ['sanitizers'] * self.sanitized
+        names = ['common', self.fragment_name.format(self.arch)] + ['sanitizers'] * self.sanitized
         paths = [KCONFIG / f'{name}.config' for name in names] + [SELFTESTS_CONFIG]
         # Options that only this kernel has.
         paths += self.base.dir.glob('kernel.config')
@@ -94,8 +98,11 @@ class Kernel:
         fragment.write_text(self.fragment())
         run(self.make(f'KCONFIG_ALLCONFIG={fragment}', 'allnoconfig'),
             self.log.with_suffix('.config.log'), f'configure {self.name}', quiet=True, env=self.environment())
+        self.check_configuration()
+
+    def check_configuration(self):
         config = set((self.dir / '.config').read_text().splitlines())
-        lost = [line for line in fragment.read_text().splitlines()
+        lost = [line for line in self.fragment().splitlines()
                 if line.startswith('CONFIG_') and line not in config]
         if lost:
             raise Failure(f'{self.name}: the kernel does not take {", ".join(lost)}; '

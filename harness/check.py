@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import (assemble, bench, build, coccinelle, fetch, mails, neighbours, packages, proof,
-                     readme, report, sets)
+from harness import (architectures, assemble, bench, bisect, coccinelle, compilers, fetch, mails,
+                     neighbours, packages, proof, readme, report, sets)
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main,
                              output_of, relative, run, say)
 
@@ -145,112 +145,20 @@ def check_checkpatch(tree):
     return problems
 
 
-def changed_files(tree):
-    return [name for name in assemble.git(tree, 'diff', '--name-only', '--diff-filter=d',
-                                          'base', 'HEAD').splitlines()]
-
-
-def is_included(tree, name):
-    """Whether a C file is part of another one, one directory up, and not compiled itself."""
-    path = tree / name
-    line = f'#include "{path.parent.name}/{path.name}"'
-    return any(line in other.read_text(errors='replace')
-               for other in path.parent.parent.glob('*.c'))
-
-
-def normalise(text):
-    """Warnings without what moves when lines are added above them."""
-    found = set()
-    for line in text.splitlines():
-        if re.search(r'\b(?:warning|error|Warning|Error):', line):
-            found.add(re.sub(r':\d+', '', line).removeprefix('../').strip())
-    return found
-
-
-def new_warnings(what, before, after):
-    return [f'{what}: {line}' for line in sorted(normalise(after) - normalise(before))]
-
-
 def kernel_doc(tree, names):
     script = tree / 'scripts' / 'kernel-doc'
     done = subprocess.run([str(script), '-none', '-Wall', *[name for name in names
                                                            if (tree / name).exists()]],
                           cwd=tree, capture_output=True, text=True)
     text = done.stdout + done.stderr
-    if 'Traceback' in text or done.returncode and not normalise(text):
+    if 'Traceback' in text or done.returncode and not compilers.normalise(text):
         raise Failure(f'{script} failed: {(text.strip() or "no message").splitlines()[-1]}')
     return text
 
 
 def check_kernel_doc(tree, stock):
-    names = [name for name in changed_files(tree) if name.endswith(('.c', '.h'))]
-    return new_warnings('kernel-doc', kernel_doc(stock, names), kernel_doc(tree, names))
-
-
-class Checked(build.Kernel):
-    """A configured tree in which only the files of the series are compiled."""
-
-    def __init__(self, base, arch, with_series, compiler):
-        super().__init__(base, arch, with_series)
-        self.compiler = compiler
-        self.dir = self.source / f'check-{arch}-{compiler}'
-        self.log = CACHE / 'log' / f'check-{base.name}-{self.flavour}-{arch}-{compiler}.log'
-        self.name += f' {compiler}'
-
-    def fragment(self):
-        """Whatever the series touches is compiled in both kernels, its tests in one."""
-        tests = self.tests_fragment()
-        if not self.with_series:
-            tests = re.sub(r'^CONFIG_\w+_KUNIT_TEST=.*\n', '', tests, flags=re.M)
-        # What the drivers need that the series touch.
-        return super().fragment() + tests + (build.KCONFIG / 'check.config').read_text()
-
-    def make(self, *arguments):
-        command = super().make(*arguments)
-        if self.compiler != 'gcc':
-            command = [word.replace('gcc', self.compiler) if word.startswith('CC=') else word
-                       for word in command]
-        return command
-
-    def compile(self, objects):
-        """What the compiler and sparse say of the objects."""
-        self.configure()
-        flags = ['W=1', 'C=1', 'CHECK=sparse'] if self.compiler == 'gcc' else ['W=1']
-        run(self.make('prepare', 'modules_prepare'), self.log, f'prepare {self.name}', quiet=True,
-            env=self.environment())
-        for name in objects:
-            (self.dir / name).unlink(missing_ok=True)
-        run(self.make(*flags, '--keep-going', *objects), self.log, f'compile {self.name}',
-            quiet=True, env=self.environment())
-        text = self.log.read_text(errors='replace')
-        if self.with_series:
-            # Once more as a module for what is not in the kernel image.
-            log = self.log.with_suffix('.module.log')
-            module = self.source / build.SELFTESTS / 'test_modules'
-            run(self.make(*flags, 'KBUILD_MODPOST_WARN=1', f'M={module}', 'modules'), log,
-                f'test module for {self.name}', quiet=True, env=self.environment())
-            # The rest of the kernel is not there to resolve its symbols.
-            text += re.sub(r'^.*(?:undefined!|Module.symvers).*$', '',
-                           log.read_text(errors='replace'), flags=re.M)
-        return text
-
-
-def check_compilers(base, tree):
-    """No compiler has anything to say of the series that it does not say of the base."""
-    problems = []
-    for arch, compiler in (('x86_64', 'gcc'), ('arm64', 'gcc'), ('x86_64', packages.CLANG)):
-        after_kernel = Checked(base, arch, True, compiler)
-        ours = set(base.new_files())
-        objects = [name[:-2] + '.o' for name in changed_files(tree)
-                   if name.endswith('.c') and not name.startswith('tools/')
-                   and report.Expectation.is_built(base, name, arch)
-                   and not is_included(tree, name)]
-        known = [name for name in objects if name[:-2] + '.c' not in ours]
-        after = after_kernel.compile(objects)
-        before = Checked(base, arch, False, compiler).compile(known)
-        say(f'  {base.name}: {len(objects)} files compiled with {compiler} for {arch}')
-        problems += new_warnings(f'{compiler} {arch}', before, after)
-    return problems
+    names = [name for name in compilers.changed_files(tree) if name.endswith(('.c', '.h'))]
+    return compilers.new_warnings('kernel-doc', kernel_doc(stock, names), kernel_doc(tree, names))
 
 
 def selftest_problems(text, programs):
@@ -265,7 +173,7 @@ def selftest_problems(text, programs):
 
 def check_selftests(base):
     """The selftests build and run the way everybody builds and runs selftests."""
-    kernel = Checked(base, 'x86_64', True, 'gcc')
+    kernel = compilers.Checked(base, 'x86_64', True, 'gcc')
     command = kernel.make('TARGETS=dma', 'KDIR=none', 'run_tests')
     command[command.index('--directory') + 1] = str(kernel.source / 'tools/testing/selftests')
     log = kernel.log.with_suffix('.selftests.log')
@@ -290,14 +198,17 @@ def check_base(base):
     problems += check_checkpatch(tree)
     problems += check_kernel_doc(tree, stock)
     problems += coccinelle.check(base, tree)
-    problems += check_compilers(base, tree)
+    problems += compilers.check(base, tree)
+    problems += architectures.check(base, tree)
+    problems += bisect.check(base)
     problems += check_selftests(base)
     return problems
 
 
 def command():
     asked('BASE', base_names(), Base)
-    packages.ensure(packages.CHECK, packages.BUILD, *packages.ARCH.values())
+    packages.ensure(packages.CHECK, packages.BUILD, *packages.ARCH.values(),
+                    packages.CROSS)
     with cache_lock():
         chosen = assemble.chosen_bases()
         problems = check_layout([Base(name) for name in base_names()])

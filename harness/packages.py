@@ -25,6 +25,15 @@ ARCH = {
         '/usr/aarch64-linux-gnu/lib/libc.a': 'libc6-dev-arm64-cross',
     },
 }
+# Compilers for what is compiled and not booted.
+CROSS = {
+    'arm-linux-gnueabihf-gcc': 'gcc-arm-linux-gnueabihf',
+    'riscv64-linux-gnu-gcc': 'gcc-riscv64-linux-gnu',
+    's390x-linux-gnu-gcc': 'gcc-s390x-linux-gnu',
+    'powerpc64le-linux-gnu-gcc': 'gcc-powerpc64le-linux-gnu',
+    'mips64-linux-gnuabi64-gcc': 'gcc-mips64-linux-gnuabi64',
+    'sparc64-linux-gnu-gcc': 'gcc-sparc64-linux-gnu',
+}
 # Which clang the distribution calls the default may be too old for the kernel.
 CLANG = 'clang-19'
 COCCINELLE = {'spatch': 'coccinelle'}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 import shutil
 
-from harness import assemble, check, project
+from harness import assemble, check, compilers, project
 from harness.tests import DRIVER, KernelCase
 
 
@@ -221,5 +221,5 @@ class Layout(KernelCase):
     def test_warnings_of_the_base_are_not_ours(self):
         before = '../kernel/dma/a.c:10:3: warning: old\n'
         after = '../kernel/dma/a.c:12:3: warning: old\n../kernel/dma/a.c:5:1: warning: new\n'
-        self.assertEqual(check.new_warnings('gcc', before, after),
+        self.assertEqual(compilers.new_warnings('gcc', before, after),
                          ['gcc: kernel/dma/a.c: warning: new'])

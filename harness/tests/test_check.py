@@ -2,7 +2,8 @@
 import os
 import types
 
-from harness import assemble, build, check, coccinelle, fetch, proof
+from harness import (architectures, assemble, bisect, build, check, coccinelle, compilers, fetch,
+                     proof)
 from harness.tests import Case
 
 
@@ -17,7 +18,7 @@ class Compiling(Case):
         self.patch(build, 'ROOT', root)
         for name in ('patched', 'stock', 'tree_version'):
             self.patch(assemble, name, lambda _: root)
-        return check.Checked(base, 'x86_64', with_series, 'gcc')
+        return compilers.Checked(base, 'x86_64', with_series, 'gcc')
 
     def test_stock_kernel_has_what_the_tests_need_but_no_tests(self):
         fragment = self.kernel(with_series=False).fragment()
@@ -34,8 +35,8 @@ class Compiling(Case):
     def test_file_that_another_one_includes_is_not_compiled(self):
         (self.scratch / 'tests').mkdir()
         (self.scratch / 'demo.c').write_text('#include "tests/part.c"\n')
-        self.assertTrue(check.is_included(self.scratch, 'tests/part.c'))
-        self.assertFalse(check.is_included(self.scratch, 'tests/whole.c'))
+        self.assertTrue(compilers.is_included(self.scratch, 'tests/part.c'))
+        self.assertFalse(compilers.is_included(self.scratch, 'tests/whole.c'))
 
 
 class Everything(Case):
@@ -47,9 +48,13 @@ class Everything(Case):
             self.patch(assemble, name, lambda base: self.scratch)
         self.patch(fetch, 'given', lambda: None)
         self.patch(proof, 'problems', lambda base: [f'{base.name} unproven'])
-        self.patch(coccinelle, 'check', lambda base, tree: [f'{base.name} {tree}'])
+        self.patch(bisect, 'check', lambda base: [f'{base.name} does not compile'])
+        for module in (coccinelle, compilers, architectures):
+            self.patch(module, 'check', lambda base, tree, name=module.__name__: [f'{name} {tree}'])
         base = types.SimpleNamespace(name='demo', point_releases=[])
-        self.assertEqual(check.check_base(base), ['demo unproven', f'demo {self.scratch}'])
+        found = [f'harness.{name} {self.scratch}'
+                 for name in ('coccinelle', 'compilers', 'architectures')]
+        self.assertEqual(check.check_base(base), ['demo unproven', *found, 'demo does not compile'])
 
 
 class Sanitizing(Case):

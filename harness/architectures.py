@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Compile the files of the series for architectures that no machine here boots."""
+
+import re
+import sys
+
+from harness import assemble, compilers, packages
+from harness.project import Base, Failure, cache_lock, main, output_of, say
+
+# 32 bits with more physical addresses than pointers, both byte orders, devices that
+# are not coherent, and each architecture with DMA operations of its own.
+ARCH = {
+    'arm': {'ARCH': 'arm', 'cross': 'arm-linux-gnueabihf-'},
+    'i386': {'ARCH': 'i386', 'cross': ''},
+    'mips64': {'ARCH': 'mips', 'cross': 'mips64-linux-gnuabi64-'},
+    'powerpc64le': {'ARCH': 'powerpc', 'cross': 'powerpc64le-linux-gnu-'},
+    'riscv64': {'ARCH': 'riscv', 'cross': 'riscv64-linux-gnu-'},
+    's390x': {'ARCH': 's390', 'cross': 's390x-linux-gnu-'},
+    'sparc64': {'ARCH': 'sparc64', 'cross': 'sparc64-linux-gnu-'},
+}
+
+# What gcc calls for a division of 64 bits on 32, and a kernel does not have.
+DIVISION = re.compile(r'^ +U (__(?:u?divmod|u?div|u?mod)di[34]|__aeabi_u?ldivmod)$', re.M)
+
+
+class Elsewhere(compilers.Partial):
+    """A kernel for an architecture that has part of what the series needs."""
+
+    arches = ARCH
+    fragment_name = 'arch-{}'
+
+    def divisions(self, objects):
+        """What would be found missing when the kernel is linked."""
+        nm = ARCH[self.arch]['cross'] + 'nm'
+        return ''.join(f'{name}: error: {symbol} is not in a kernel\n' for name in objects
+                       if (self.dir / name).exists()
+                       for symbol in DIVISION.findall(output_of([nm, str(self.dir / name)])))
+
+
+def compiled(base, arch, with_series, sources):
+    """The objects that there are, and what the compiler says of them."""
+    kernel = Elsewhere(base, arch, with_series)
+    kernel.prepare()
+    objects = kernel.enabled(sources)
+    for name in objects:
+        (kernel.dir / name).unlink(missing_ok=True)
+    text = kernel.compile(objects)
+    return objects, text + '\n' + kernel.divisions(objects)
+
+
+def check(base, tree, arches=ARCH):
+    """No architecture has a warning or error that it does not have without the series."""
+    problems = []
+    sources = compilers.touched_sources(tree)
+    ours = set(base.new_files())
+    for arch in arches:
+        objects, after = compiled(base, arch, True, sources)
+        _, before = compiled(base, arch, False, [name for name in sources if name not in ours])
+        say(f'  {base.name}: {len(objects)} of {len(sources)} files compiled for {arch}')
+        problems += compilers.new_warnings(f'{base.name} {arch}', before, after)
+    return problems
+
+
+def command(name, *arches):
+    unknown = [arch for arch in arches if arch not in ARCH]
+    if unknown:
+        raise Failure(f'unknown architecture {unknown[0]}: choose one of {", ".join(ARCH)}')
+    packages.ensure(packages.BUILD, packages.CROSS)
+    with cache_lock():
+        base = Base(name)
+        problems = check(base, assemble.patched(base), arches or ARCH)
+    for problem in problems:
+        say(problem)
+    return bool(problems)
+
+
+if __name__ == '__main__':
+    main(command, *sys.argv[1:])
