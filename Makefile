@@ -13,7 +13,6 @@ help:
 	@echo 'make tree      tree/BASE: a git tree with one commit per patch, to work in'
 	@echo 'make refresh   write tree/BASE back into the series'
 	@echo 'make check     every static rule: layout, patches, checkpatch, Coccinelle, sparse, W=1, clang'
-	@echo '               and each commit, without each option and for more architectures'
 	@echo 'make bench     what the series costs: instructions per mapping, next to the stock kernel'
 	@echo
 	@echo 'BASE=$(notdir $(patsubst %/base.toml,%,$(firstword $(wildcard series/*/base.toml))))      one base instead of all of: $(notdir $(patsubst %/base.toml,%,$(wildcard series/*/base.toml)))'

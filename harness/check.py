@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import (architectures, assemble, bench, bisect, coccinelle, compilers, fetch, mails,
-                     neighbours, packages, proof, readme, report, sets)
+from harness import (assemble, bench, coccinelle, compilers, fetch, mails, neighbours, packages,
+                     proof, readme, report, sets)
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main,
                              output_of, relative, run, say)
 
@@ -199,16 +199,13 @@ def check_base(base):
     problems += check_kernel_doc(tree, stock)
     problems += coccinelle.check(base, tree)
     problems += compilers.check(base, tree)
-    problems += architectures.check(base, tree)
-    problems += bisect.check(base)
     problems += check_selftests(base)
     return problems
 
 
 def command():
     asked('BASE', base_names(), Base)
-    packages.ensure(packages.CHECK, packages.BUILD, *packages.ARCH.values(),
-                    packages.CROSS)
+    packages.ensure(packages.CHECK, packages.BUILD, *packages.ARCH.values())
     with cache_lock():
         chosen = assemble.chosen_bases()
         problems = check_layout([Base(name) for name in base_names()])
