@@ -127,10 +127,10 @@ def stock(base):
     return tree
 
 
-def already_there(tree, base, patch):
+def already_there(tree, base, name):
     """The mainline commit by which a kernel newer than the base has what the patch does."""
     for entry in base.merged:
-        if without_number(patch) == entry['patch'] and (tree / entry['file']).is_file() \
+        if name == entry['patch'] and (tree / entry['file']).is_file() \
                 and entry['has'] in (tree / entry['file']).read_text(errors='replace'):
             return entry['commit']
     return None
@@ -141,7 +141,7 @@ def apply_series(tree, base, identity=IDENTITY, sign=False):
     version = tree_version(tree)
     extra = ['--reset-author', '--signoff'] if sign else []
     for patch, files in base.series():
-        commit = already_there(tree, base, patch)
+        commit = already_there(tree, base, without_number(patch))
         if commit:
             say(f'  Linux {version} already has {patch}, as mainline commit {commit}')
             continue

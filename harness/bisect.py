@@ -155,7 +155,8 @@ class Walk:
     def result(self, commit, sources, option, depends):
         """What is wrong with a commit in a configuration; from the cache if it is there."""
         series = self.series
-        self.tree.exists() or self.check_out(commit)
+        if not self.tree.exists():
+            self.check_out(commit)
         step = Step(series.base, self.tree, option)
         before = series.before(commit)
         key = hashlib.sha256(repr((series.tree_of(before), series.tree_of(commit), sorted(sources),

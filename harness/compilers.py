@@ -55,11 +55,11 @@ class Checked(build.Kernel):
 
     def fragment(self):
         """Whatever the series touches is compiled in both kernels, its tests in one."""
-        tests = self.tests_fragment()
+        text = super().fragment()
         if not self.with_series:
-            tests = re.sub(r'^CONFIG_\w+_KUNIT_TEST=.*\n', '', tests, flags=re.M)
+            text += re.sub(r'^CONFIG_\w+_KUNIT_TEST=.*\n', '', self.tests_fragment(), flags=re.M)
         # What the drivers need that the series touch.
-        return super().fragment() + tests + (build.KCONFIG / 'check.config').read_text()
+        return text + (build.KCONFIG / 'check.config').read_text()
 
     def make(self, *arguments):
         command = super().make(*arguments)

@@ -57,7 +57,7 @@ def verdicts(base, release, patches):
         for name, text in patches.items():
             patch = Path(scratch) / 'patch'
             patch.write_bytes(text)
-            commit = assemble.already_there(tree, base, f'-{name}')
+            commit = assemble.already_there(tree, base, name)
             if commit or not refusal(tree, patch, '--check', '--reverse'):
                 found[name] = THERE, commit and f'mainline commit {commit}'
             else:
