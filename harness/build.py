@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from harness import assemble, packages
+from harness import assemble, fetch, packages
 from harness.project import CACHE, JOBS, ROOT, Base, Failure, cache_lock, main, output_of, run, say
 
 KCONFIG = ROOT / 'machines' / 'kconfig'
@@ -112,13 +112,17 @@ class Kernel:
         packages.for_arch(self.arch)
         stamp_file = self.dir / 'built'
         stamp = self.stamp()
-        if not stamp_file.exists() or stamp_file.read_text() != stamp:
+        if not stamp_file.exists() or stamp_file.read_text() != self.built(stamp):
             stamp_file.unlink(missing_ok=True)
             self.configure()
             run(self.make(self.image.name, 'modules'), self.log, f'build {self.name}',
                 env=self.environment())
-            stamp_file.write_text(stamp)
+            stamp_file.write_text(self.built(stamp))
         return self
+
+    def built(self, stamp):
+        """What a build leaves behind: somebody may have made another image there by hand."""
+        return f'{stamp} {fetch.sha256(self.image) if self.image.exists() else "no image"}'
 
     def run_quietly(self, command, what):
         """A step whose warnings are errors, since it is our code that it compiles."""
