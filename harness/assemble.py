@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import fetch, packages, readme
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main,
-                             output_of, relative, say)
+                             output_of, relative, say, without_number)
 
 # The same commits, down to their hashes, whoever makes them and whenever.
 IDENTITY = ('DMA coherence series', 'dma-coherence@localhost.invalid')
@@ -294,11 +294,6 @@ def branch(base):
 
 def patch_name(number, subject):
     return f'{number:04d}-{re.sub(r"[^A-Za-z0-9_.]+", "-", subject).strip("-.")[:52]}.patch'
-
-
-def without_number(patch):
-    """The name of a patch without its number, which changes when another one comes or goes."""
-    return patch.partition('-')[2]
 
 
 def read_commits(tree):

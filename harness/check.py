@@ -42,6 +42,9 @@ def check_layout(all_bases, root=ROOT):
         problems += [f'{base.name}: base.toml says that {entry["patch"]} may be merged, which '
                      f'is no patch of the series'
                      for entry in base.merged if entry['patch'] not in names]
+        problems += [f'{base.name}: base.toml says to which commits of mainline {name} '
+                     f'corresponds, which is no patch of the series'
+                     for name in base.mainline if name not in names]
         attached = base.new_files()
         used |= set(attached)
         problems += [f'{base.name}: {name} is attached twice'

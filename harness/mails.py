@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from harness import assemble
-from harness.assemble import IDENTITY, git, without_number
+from harness.assemble import IDENTITY, git
 from harness.project import (CACHE, Base, Failure, asked, base_names, cache_lock, main, output_of,
-                             relative, say)
+                             relative, say, without_number)
 from harness.sets import SECTIONS, Sets, patch_ids, split, unsaid_needs
 
 COVER = '0000-cover-letter.mail'

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from harness import assemble, fetch
-from harness.assemble import git, without_number
-from harness.project import CACHE, Base, Failure, load_toml, main, relative, say
+from harness.assemble import git
+from harness.project import CACHE, Base, Failure, load_toml, main, relative, say, without_number
 
 APPLIES, THERE, CONFLICTS = 'applies', 'already there', 'conflicts'
 

@@ -76,6 +76,8 @@ class Base:
         self.neighbours = description.get('neighbour', [])
         # Patches that later kernels of the base may have already.
         self.merged = description.get('merged', [])
+        # The commits of mainline that a patch corresponds to.
+        self.mainline = description.get('mainline', {})
 
     def series(self):
         """The patches in order, each with the new files that it brings."""
@@ -107,6 +109,11 @@ class Base:
                 content.update(f'{path.relative_to(self.root)}\0'.encode())
                 content.update(path.read_bytes())
         return content.hexdigest()[:16]
+
+
+def without_number(patch):
+    """The name of a patch without its number, which changes when another one comes or goes."""
+    return patch.partition('-')[2]
 
 
 def base_names(root=ROOT):

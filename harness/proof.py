@@ -9,8 +9,9 @@ import re
 import sys
 
 from harness import report
-from harness.assemble import files_of, without_number
-from harness.project import Base, Failure, Machine, load_toml, machine_names, main, relative, say
+from harness.assemble import files_of
+from harness.project import (Base, Failure, Machine, load_toml, machine_names, main, relative,
+                             say, without_number)
 
 # What a patch that only adds tests changes, and one that no test can tell from its absence.
 TESTS = r'(?:^|/)(?:tests|selftests)/|^include/kunit/'

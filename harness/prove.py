@@ -8,7 +8,7 @@ import sys
 
 from harness import assemble, boot, build, cost, packages, proof, readme, report, xen
 from harness.project import (CACHE, Base, Failure, Machine, asked, base_names, cache_lock,
-                             machines, main, say)
+                             machines, main, say, without_number)
 
 
 class ProvedKernel(build.Kernel):
@@ -131,7 +131,7 @@ def named_patches(plan, wanted):
     """The patches that PATCH= names."""
     known = [patch for patch, _ in plan.rest
              if any(fnmatch.fnmatch(word, wanted) for word in (
-                 patch, assemble.without_number(patch), readme.subject(plan.base, patch)))]
+                 patch, without_number(patch), readme.subject(plan.base, patch)))]
     if not known:
         raise Failure(f'PATCH={wanted} names no patch of {plan.base.name} that may be proven: '
                       f'give a name as in {plan.source}, or a subject; wildcards work')
@@ -144,7 +144,7 @@ def chosen_proofs(plan):
     if os.environ.get('PATCH'):
         known = named_patches(plan, os.environ['PATCH'])
         if set(known) <= set(plan.untested):
-            raise Failure('\n'.join(f'{assemble.without_number(patch)} is untested: '
+            raise Failure('\n'.join(f'{without_number(patch)} is untested: '
                                     f'{plan.untested[patch]}' for patch in known))
         chosen = [one for one in chosen if one.patch in known]
     names = {machine.name for machine in machines()}

@@ -6,8 +6,9 @@ import email.policy
 import re
 import sys
 
-from harness import cost
-from harness.project import ROOT, Base, Machine, base_names, machine_names, main
+from harness import cost, record
+from harness.project import (ROOT, Base, Machine, base_names, machine_names, main,
+                             without_number)
 
 README = ROOT / 'README.md'
 
@@ -17,13 +18,30 @@ def subject(base, patch):
     return ' '.join(mail['Subject'].removeprefix('[PATCH] ').split())
 
 
+def mainline(base, patch):
+    """The commits that a patch corresponds to, or those with the defect that it repairs."""
+    name = without_number(patch)
+    same = base.mainline.get(name) or [entry['commit'] for entry in base.merged
+                                       if entry['patch'] == name]
+    if same:
+        return ', '.join(same)
+    fixes = re.findall(r'^Fixes: ([0-9a-f]{12})', (base.dir / patch).read_text(), re.M)
+    return 'fixes ' + ', '.join(fixes) if fixes else ''
+
+
 def series_table():
-    rows = ['| base | | patch | new files |', '|---|---|---|---|']
+    rows = ['| base | | what the patch does | mainline | tested on |', '|---|---|---|---|---|']
     for base in map(Base, base_names()):
-        for number, (patch, files) in enumerate(base.series(), 1):
-            new = ', '.join(f'`{name}`' for name in files)
-            rows.append(f'| {base.name} | {number} | {subject(base, patch)} | {new} |')
+        tested = record.where_tested(base)
+        for number, (patch, _) in enumerate(base.series(), 1):
+            where = tested.get(without_number(patch), '')
+            rows.append(f'| {base.name} | {number} | {subject(base, patch)} '
+                        f'| {mainline(base, patch)} | {where} |')
     return rows
+
+
+def results_table():
+    return record.table(map(Base, base_names()))
 
 
 def machine_table():
@@ -36,7 +54,8 @@ def cost_table():
     return [line for base in map(Base, base_names()) for line in cost.markdown(base)]
 
 
-TABLES = {'series': series_table, 'machines': machine_table, 'cost': cost_table}
+TABLES = {'series': series_table, 'machines': machine_table, 'cost': cost_table,
+          'results': results_table}
 
 
 def current(text):

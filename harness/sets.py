@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness.assemble import DATE, git, kept_commit, patch_name, without_number
-from harness.project import Failure, load_toml, relative
+from harness.assemble import DATE, git, kept_commit, patch_name
+from harness.project import Failure, load_toml, relative, without_number
 
 CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 

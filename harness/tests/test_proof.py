@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 from harness import assemble, proof, report
+from harness.project import without_number
 from harness.tests import DRIVER, Case, KernelCase
 
 SUITE = '''
@@ -114,7 +115,7 @@ class SeriesCase(KernelCase):
 class Planning(SeriesCase):
     def test_tests_come_first(self):
         plan = self.plan()
-        self.assertEqual([assemble.without_number(patch) for patch, _ in plan.order()], [
+        self.assertEqual([without_number(patch) for patch, _ in plan.order()], [
             'function-add-tests.patch', 'driver-add-tests.patch', 'driver-spell-ten.patch',
             'driver-spell-three.patch', 'driver-add-a-function.patch',
             'driver-add-a-comment.patch', 'docs-explain-the-driver.patch'])

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Results of long checks are kept with what they belong to, and known when outdated."""
+
+import tempfile
+import tomllib
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+
+from harness import record
+
+
+class RecordTest(unittest.TestCase):
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.digest = '0123'
+        self.base = SimpleNamespace(name='6.18', dir=Path(scratch.name),
+                                    digest=lambda: self.digest)
+
+    def rows(self):
+        return record.table([self.base])[2:]
+
+    def test_keeps_each_check_by_itself(self):
+        record.keep(self.base, 'mutation', '9 of 9 mutants "killed"', 'abc')
+        record.keep(self.base, 'bisect', '2 commits', 'abc')
+        record.keep(self.base, 'bisect', '3 commits', 'def')
+        self.assertEqual(self.rows(), [
+            '| 6.18 | bisect | 3 commits | def |',
+            '| 6.18 | mutation | 9 of 9 mutants "killed" | abc |'])
+
+    def test_says_that_the_series_has_changed(self):
+        record.keep(self.base, 'bisect', '3 commits', 'def')
+        self.digest = '4567'
+        self.assertEqual(self.rows(), [
+            '| 6.18 | bisect | 3 commits | def, the series has changed since |'])
+
+    def test_keeps_where_patches_were_tested(self):
+        self.assertEqual(record.where_tested(self.base), {})
+        record.keep(self.base, 'coverage', '1 line', 'abc', {'a.b-c.patch': 'xen'})
+        record.keep(self.base, 'bisect', '2 commits', 'abc')
+        self.assertEqual(record.where_tested(self.base), {'a.b-c.patch': 'xen'})
+
+    def test_writes_toml_whatever_the_result(self):
+        text = record.write({'a': {'commit': 'c', 'series': 's', 'result': 'a "\\" and\ttab é'}})
+        self.assertEqual(tomllib.loads(text)['a']['result'], 'a "\\" and\ttab é')
+
+
+if __name__ == '__main__':
+    unittest.main()
