@@ -345,7 +345,7 @@ def check_work(base, tree):
 def merge_contents(root, read):
     """New files that several bases share: whoever changed one wins, two changes do not."""
     merged = {}
-    for base, (_, contents) in read:
+    for _, (_, contents) in read:
         for name, data in contents.items():
             path = root / name
             old = path.read_bytes() if path.exists() else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Every static rule: layout, patches, other kernels, checkpatch, kernel-doc, compilers."""
+"""Every static rule: layout, patches, other kernels, checkpatch, documents, compilers."""
 
 import re
 import shutil
@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import (assemble, bench, coccinelle, compilers, fetch, mails, neighbours, packages,
-                     proof, readme, report, sets)
+from harness import (analysers, assemble, bench, coccinelle, compilers, fetch, mails, neighbours,
+                     packages, proof, readme, report, sets)
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main,
                              output_of, relative, run, say)
 
@@ -202,6 +202,7 @@ def check_base(base):
     problems += check_kernel_doc(tree, stock)
     problems += coccinelle.check(base, tree)
     problems += compilers.check(base, tree)
+    problems += analysers.check(base, tree, stock)
     problems += check_selftests(base)
     return problems
 
@@ -212,6 +213,7 @@ def command():
     with cache_lock():
         chosen = assemble.chosen_bases()
         problems = check_layout([Base(name) for name in base_names()])
+        problems += analysers.check_project()
         if readme.is_stale():
             problems.append('the tables of README.md are stale: run "make refresh"')
         for base in chosen:

@@ -87,8 +87,9 @@ class PrivateApt:
 
     def download(self, source):
         self.get('update')
-        if source['kind'] == 'debian-source':
-            self.get('source', '--download-only', '--tar-only', source['package'])
+        part = {'debian-source': '--tar-only', 'debian-packaging': '--diff-only'}
+        if source['kind'] in part:
+            self.get('source', '--download-only', part[source['kind']], source['package'])
         else:
             self.get('download', source['package'])
         return self.dir / 'download' / source['file']
@@ -112,7 +113,7 @@ def from_debian(source, target):
 
 def download(source, target):
     getters = {'kernel.org': from_kernel_org, 'debian-source': from_debian,
-               'debian-binary': from_debian}
+               'debian-packaging': from_debian, 'debian-binary': from_debian}
     got = getters[source['kind']](source, target)
     verify(got, source, f'{source["file"]} from {source["kind"]}')
     got.replace(target)

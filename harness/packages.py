@@ -37,7 +37,13 @@ CROSS = {
 # Which clang the distribution calls the default may be too old for the kernel.
 CLANG = 'clang-19'
 COCCINELLE = {'spatch': 'coccinelle'}
-CHECK = {'sparse': 'sparse', CLANG: CLANG, **COCCINELLE}
+CHECK = {'sparse': 'sparse', CLANG: CLANG, 'sphinx-build': 'python3-sphinx',
+         'pyflakes3': 'pyflakes3', 'shellcheck': 'shellcheck', **COCCINELLE}
+# What makes packages of kernels, as distributions do.
+DISTRIBUTIONS = {'quilt': 'quilt', 'dpkg-buildpackage': 'dpkg-dev', 'dh_builddeb': 'debhelper',
+                 'rsync': 'rsync', 'cpio': 'cpio', 'depmod': 'kmod', 'rpmbuild': 'rpm',
+                 '/usr/include/elfutils/libdw.h': 'libdw-dev',
+                 '/usr/include/openssl/ssl.h': 'libssl-dev'}
 
 
 def missing(needed):

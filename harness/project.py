@@ -74,6 +74,8 @@ class Base:
         self.point_releases = description.get('point_release', [])
         # Other kernels, of which it is known which patches apply.
         self.neighbours = description.get('neighbour', [])
+        # What Debian adds to the kernel, tried in this order.
+        self.packaging = description.get('packaging', [])
         # Patches that later kernels of the base may have already.
         self.merged = description.get('merged', [])
         # The commits of mainline that a patch corresponds to.

@@ -2,7 +2,7 @@
 import os
 import types
 
-from harness import assemble, build, check, coccinelle, compilers, fetch, proof
+from harness import analysers, assemble, build, check, coccinelle, compilers, fetch, proof
 from harness.tests import Case
 
 
@@ -47,10 +47,12 @@ class Everything(Case):
             self.patch(assemble, name, lambda base: self.scratch)
         self.patch(fetch, 'given', lambda: None)
         self.patch(proof, 'problems', lambda base: [f'{base.name} unproven'])
-        for module in (coccinelle, compilers):
-            self.patch(module, 'check', lambda base, tree, name=module.__name__: [f'{name} {tree}'])
+        for module in (coccinelle, compilers, analysers):
+            self.patch(module, 'check', lambda base, tree, *stock, name=module.__name__:
+                       [f'{name} {tree}'])
         base = types.SimpleNamespace(name='demo', point_releases=[])
-        found = [f'harness.{name} {self.scratch}' for name in ('coccinelle', 'compilers')]
+        found = [f'harness.{name} {self.scratch}'
+                 for name in ('coccinelle', 'compilers', 'analysers')]
         self.assertEqual(check.check_base(base), ['demo unproven', *found])
 
 

@@ -124,7 +124,7 @@ class InSets(SetCase):
         self.assertEqual(len(before), 1)
 
     def test_mails_of_the_mbox_are_a_thread(self):
-        first, second = (mails.export(self.base) / 'list.mbox').read_text().split('[PATCH 1/1]')
+        first, _ = (mails.export(self.base) / 'list.mbox').read_text().split('[PATCH 1/1]')
         self.assertIn('Message-Id: <20260101-dma-coherent-list-', first)
         self.assertEqual(re.search('^Message-Id: (.*)', first, re.M)[1],
                          re.search('^In-Reply-To: (.*)', first, re.M)[1])
