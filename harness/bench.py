@@ -34,7 +34,7 @@ ARM64_COUNTER = ',cntfrq=1000000000'
 
 # Where the code is that a mapping may execute, or a header that changes it. Drivers
 # and other users of the DMA API are not in the benchmark's kernels.
-CODE = re.compile(r'(?:arch|drivers/(?:dma-buf|iommu|pci|xen)|include|kernel/dma|lib)/'
+CODE = re.compile(r'(?:arch|drivers/(?:dma-buf|iommu|pci|xen)|include(?!/kunit)|kernel/dma|lib)/'
                   r'(?!.*\btests/).*\.[chS]$')
 CODE_SECTION = re.compile(r'\.(?:(?:noinstr|init|exit)\.)?text\b')
 

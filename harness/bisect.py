@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from harness import architectures, assemble, build, compilers, packages
+from harness import assemble, build, compilers, packages
 from harness.assemble import git
 from harness.project import CACHE, Base, Failure, cache_lock, main, output_of, say
 
@@ -37,12 +37,8 @@ def name_of(options):
 class Step(compilers.Partial):
     """The commit that is checked out, with everything on but perhaps one option."""
 
-    arches = {**architectures.ARCH, **build.ARCH}
-
     def __init__(self, base, tree, option=None):
         arch = ELSEWHERE.get(option, 'x86_64')
-        if arch in architectures.ARCH:
-            self.fragment_name = architectures.Elsewhere.fragment_name
         super().__init__(base, arch, source=tree)
         self.option = option
         self.name = f'{base.name} {name_of([option])}'
@@ -142,8 +138,8 @@ class Walk:
         self.series = series
         self.tree = CACHE / 'bisect' / series.repo.name
         self.compilers = ''.join(sorted({output_of([settings['cross'] + 'gcc', '--version'])
-                                         for settings in (Step.arches['x86_64'],
-                                                          Step.arches['i386'])}))
+                                         for settings in (build.ARCH['x86_64'],
+                                                          build.ARCH['i386'])}))
         self.compiled = 0
         self.at = None
 
@@ -221,7 +217,8 @@ def check(base, last=None):
 
 
 def command(name, last=None):
-    packages.ensure(packages.BUILD)
+    compilers_needed = [build.ARCH[arch]['cross'] + 'gcc' for arch in ELSEWHERE.values()]
+    packages.ensure(packages.BUILD, {name: packages.CROSS[name] for name in compilers_needed})
     with cache_lock():
         problems = check(Base(name), last and int(last))
     for problem in problems:

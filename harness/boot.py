@@ -10,8 +10,10 @@ from pathlib import Path
 from harness import xen
 from harness.project import CACHE, JOBS, Failure, Machine, end_group, main, say
 
-QEMU = {'x86_64': 'qemu-system-x86_64', 'arm64': 'qemu-system-aarch64'}
-CONSOLE = {'x86_64': 'ttyS0', 'arm64': 'ttyAMA0'}
+QEMU = {'arm64': 'qemu-system-aarch64'}
+CONSOLE = {'arm64': 'ttyAMA0', 'arm': 'ttyAMA0', 's390x': 'ttysclp0'}
+# Which processor runs an architecture's code as it is.
+NATIVE = {'arm64': 'aarch64', 'i386': 'x86_64'}
 TIMEOUT = 300
 SANITIZED_TIMEOUT = 1500
 TRIAL_TIMEOUT = 20
@@ -21,9 +23,9 @@ LARGEST_MACHINE = 5 << 30
 
 
 def qemu(machine, accelerator, image, initrd, append, serial='stdio'):
-    console = 'hvc0' if machine.hypervisor else CONSOLE[machine.arch]
+    console = 'hvc0' if machine.hypervisor else CONSOLE.get(machine.arch, 'ttyS0')
     arguments = f'console={console} panic=-1 printk.devkmsg=on log_buf_len=4M {machine.append} {append}'.strip()
-    return [QEMU[machine.arch], '-accel', accelerator, *machine.qemu,
+    return [QEMU.get(machine.arch, f'qemu-system-{machine.arch}'), '-accel', accelerator, *machine.qemu,
             '-display', 'none', '-monitor', 'none', '-serial', serial, '-nodefaults',
             '-no-reboot', *load(machine, image, initrd, arguments)]
 
@@ -75,7 +77,7 @@ def boot_id():
 
 def accelerator(machine, image):
     """KVM only if it has been seen to work: a nested one may hang the guest."""
-    native = os.uname().machine == {'arm64': 'aarch64'}.get(machine.arch, machine.arch)
+    native = os.uname().machine == NATIVE.get(machine.arch, machine.arch)
     if not native or not os.access('/dev/kvm', os.R_OK | os.W_OK):
         return 'tcg'
     verdict = CACHE / 'kvm' / boot_id()

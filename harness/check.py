@@ -209,7 +209,8 @@ def check_base(base):
 
 def command():
     asked('BASE', base_names(), Base)
-    packages.ensure(packages.CHECK, packages.BUILD, *packages.ARCH.values())
+    packages.ensure(packages.CHECK, packages.BUILD,
+                    *(packages.ARCH[arch] for arch in compilers.ARCH))
     with cache_lock():
         chosen = assemble.chosen_bases()
         problems = check_layout([Base(name) for name in base_names()])

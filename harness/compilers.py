@@ -9,6 +9,7 @@ from harness import assemble, build, packages, report
 from harness.project import CACHE, ROOT, Failure, output_of, run, say
 
 LISTING = ROOT / 'harness' / 'objects.mk'
+ARCH = ('x86_64', 'arm64')
 
 
 def changed_files(tree):
@@ -133,7 +134,7 @@ class Partial(Checked):
 def check(base, tree):
     """No compiler has anything to say of the series that it does not say of the base."""
     problems = []
-    for arch, compiler in (('x86_64', 'gcc'), ('arm64', 'gcc'), ('x86_64', packages.CLANG)):
+    for arch, compiler in [(arch, 'gcc') for arch in ARCH] + [('x86_64', packages.CLANG)]:
         after_kernel = Checked(base, arch, True, compiler)
         ours = set(base.new_files())
         objects = [name[:-2] + '.o' for name in touched_sources(tree)

@@ -24,10 +24,31 @@ ARCH = {
         'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu',
         '/usr/aarch64-linux-gnu/lib/libc.a': 'libc6-dev-arm64-cross',
     },
+    'arm': {
+        'qemu-system-arm': 'qemu-system-arm',
+        'arm-linux-gnueabihf-gcc': 'gcc-arm-linux-gnueabihf',
+        '/usr/arm-linux-gnueabihf/lib/libc.a': 'libc6-dev-armhf-cross',
+    },
+    'i386': {
+        'qemu-system-i386': 'qemu-system-x86',
+        'i686-linux-gnu-gcc': 'gcc-i686-linux-gnu',
+        '/usr/i686-linux-gnu/lib/libc.a': 'libc6-dev-i386-cross',
+    },
+    'riscv64': {
+        'qemu-system-riscv64': 'qemu-system-misc',
+        'riscv64-linux-gnu-gcc': 'gcc-riscv64-linux-gnu',
+        '/usr/riscv64-linux-gnu/lib/libc.a': 'libc6-dev-riscv64-cross',
+    },
+    's390x': {
+        'qemu-system-s390x': 'qemu-system-misc',
+        's390x-linux-gnu-gcc': 'gcc-s390x-linux-gnu',
+        '/usr/s390x-linux-gnu/lib/libc.a': 'libc6-dev-s390x-cross',
+    },
 }
 # Compilers for what is compiled and not booted.
 CROSS = {
     'arm-linux-gnueabihf-gcc': 'gcc-arm-linux-gnueabihf',
+    'i686-linux-gnu-gcc': 'gcc-i686-linux-gnu',
     'riscv64-linux-gnu-gcc': 'gcc-riscv64-linux-gnu',
     's390x-linux-gnu-gcc': 'gcc-s390x-linux-gnu',
     'powerpc64le-linux-gnu-gcc': 'gcc-powerpc64le-linux-gnu',

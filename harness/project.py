@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import fnmatch
 import hashlib
 import inspect
 import os
@@ -122,6 +123,9 @@ def base_names(root=ROOT):
     return sorted(path.parent.name for path in Path(root).glob('series/*/base.toml'))
 
 
+WHEN = ('always', 'verify')
+
+
 class Machine:
     """One virtual machine, as described by machines/<name>.toml."""
 
@@ -135,6 +139,10 @@ class Machine:
         self.purpose = description['purpose']
         self.qemu = description['qemu']
         self.append = description.get('append', '')
+        # Whether it is booted by default, or only by MACHINE= and what verifies all.
+        self.when = description.get('when', 'always')
+        if self.when not in WHEN:
+            raise Failure(f'machines/{name}.toml: "when" is one of {", ".join(WHEN)}')
         # Xen, if the kernel is to run as its dom0: where it comes from, its command line.
         self.hypervisor = description.get('hypervisor')
         # What becomes of the mappings that the selftests make there.
@@ -145,14 +153,22 @@ def machine_names():
     return sorted(path.stem for path in ROOT.glob('machines/*.toml'))
 
 
-def asked(variable, names, kind):
-    """The bases or machines that BASE= or MACHINE= selects, all by default."""
+def asked(variable, names, kind, default=None):
+    """The bases or machines that BASE= or MACHINE= selects; wildcards work."""
     wanted = os.environ.get(variable, '').replace(',', ' ').split()
-    return [kind(name) for name in dict.fromkeys(wanted or names)]
+    if not wanted:
+        return [kind(name) for name in (names if default is None else default)]
+    found = [name for word in wanted for name in fnmatch.filter(names, word) or [word]]
+    return [kind(name) for name in dict.fromkeys(found)]
+
+
+def default_machine_names():
+    """The machines that every command boots which is not asked for others."""
+    return [name for name in machine_names() if Machine(name).when == 'always']
 
 
 def machines():
-    return asked('MACHINE', machine_names(), Machine)
+    return asked('MACHINE', machine_names(), Machine, default_machine_names())
 
 
 def log_tail(log, lines=12):

@@ -11,6 +11,7 @@ from harness.project import (ROOT, Base, Machine, base_names, machine_names, mai
                              without_number)
 
 README = ROOT / 'README.md'
+BOOTED = {'always': 'by default', 'verify': 'if asked for'}
 
 
 def subject(base, patch):
@@ -45,8 +46,9 @@ def results_table():
 
 
 def machine_table():
-    rows = ['| machine | what it is there for |', '|---|---|']
-    rows += [f'| {machine.name} | {machine.purpose} |' for machine in map(Machine, machine_names())]
+    rows = ['| machine | what it is there for | booted |', '|---|---|---|']
+    rows += [f'| {machine.name} | {machine.purpose} | {BOOTED[machine.when]} |'
+             for machine in map(Machine, machine_names())]
     return rows
 
 

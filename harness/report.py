@@ -175,10 +175,19 @@ class Expectation:
 
     @staticmethod
     def is_built(base, name, arch):
-        """Whether a .kunitconfig next to the suite is one for the architecture."""
+        """Whether a .kunitconfig next to the suite is one for the architecture, which has it."""
         configs = [other for other in base.new_files()
                    if other.endswith('.kunitconfig') and Path(other).parent == Path(name).parent]
-        return not configs or any(build.is_for(other, arch) for other in configs)
+        return (not configs or any(build.is_for(other, arch) for other in configs)) \
+            and Expectation.option(base, name) not in build.absent(arch)
+
+    @staticmethod
+    def option(base, name):
+        """The option of a suite, by the Makefile that the patch changes which brings it."""
+        line = re.compile(rf'^\+obj-\$\((\w+)\)\s*\+= tests/{Path(name).stem}\.o$', re.M)
+        found = [line.search((base.dir / patch).read_text())
+                 for patch, files in base.series() if name in files]
+        return found[0][1] if found and found[0] else None
 
     @staticmethod
     def narrow(table, suite, case):

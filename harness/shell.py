@@ -4,15 +4,18 @@
 import sys
 
 from harness import boot, build, fetch
-from harness.project import ROOT, Base, Machine, load_toml, main, say
+from harness.project import ROOT, Base, Failure, Machine, load_toml, main, say
 
 BUSYBOX = ROOT / 'harness' / 'busybox.toml'
 
 
 def busybox(kernel):
     """The program that is the shell and all commands, in the kernel's build directory."""
+    known = load_toml(BUSYBOX)
+    if kernel.arch not in known:
+        raise Failure(f'there is no shell for {kernel.arch}, but for {" and ".join(known)}')
     program = kernel.dir / 'busybox'
-    program.write_bytes(fetch.member(load_toml(BUSYBOX, kernel.arch)[kernel.arch]))
+    program.write_bytes(fetch.member(known[kernel.arch]))
     return program
 
 

@@ -6,7 +6,6 @@ from harness.tests import KernelCase
 class Fake:
     """A kernel whose compiler finds fault with what is in the sources."""
 
-    arches = bisect.Step.arches
     log = []
     forced = ()
 

@@ -2,7 +2,7 @@
 import os
 import types
 
-from harness import boot, xen
+from harness import boot, build, packages, project, xen
 from harness.tests import Case
 
 
@@ -50,6 +50,21 @@ class Boot(Case):
         self.assertIn('q35', command)
         self.assertTrue(command[-1].startswith('console=ttyS0'))
         self.assertTrue(command[-1].endswith('swiotlb=force more=1'))
+
+    def test_every_machine_has_a_kernel_and_its_packages(self):
+        self.patch(xen, 'image', lambda source: 'xen')
+        for machine in map(project.Machine, project.machine_names()):
+            self.assertIn('image', build.ARCH[machine.arch], machine.name)
+            command = boot.qemu(machine, 'tcg', 'Image', None, '')
+            needed = packages.ARCH[machine.arch]
+            self.assertIn(command[0], needed, machine.name)
+            cross = build.ARCH[machine.arch]['cross']
+            self.assertTrue(not cross or cross + 'gcc' in needed, machine.name)
+
+    def test_32_bits_run_on_64(self):
+        self.pretend_kvm(None, b'Kernel panic')
+        self.machine.arch = 'i386'
+        self.assertEqual(boot.accelerator(self.machine, 'Image'), 'kvm')
 
     def test_hypervisor_is_started_with_the_kernel_as_its_module(self):
         self.machine.hypervisor = {'append': 'dom0_mem=1G'}

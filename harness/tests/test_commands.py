@@ -22,6 +22,27 @@ class Configuration(Case):
         (self.scratch / '.config').write_text('CONFIG_A=y\n')
         self.fails('the kernel does not take CONFIG_B=y;', kernel.configure)
 
+    def pretend_to_be_an_architecture(self, fragment, config):
+        kernel = self.kernel()
+        kernel.wanted = lambda: 'CONFIG_A=y\nCONFIG_NODES=y\nCONFIG_NODES_TEST=y\n'
+        self.patch(build, 'KCONFIG', self.scratch)
+        (self.scratch / 'x86_64.config').write_text(fragment)
+        (self.scratch / '.config').write_text(config)
+        return kernel
+
+    def test_what_an_architecture_does_not_have_is_not_asked_for(self):
+        kernel = self.pretend_to_be_an_architecture(
+            '# CONFIG_NODES is not set\n# CONFIG_NODES_TEST is not set\n', 'CONFIG_A=y\n')
+        self.assertEqual(kernel.fragment(), 'CONFIG_A=y\n')
+        kernel.check_configuration()
+
+    def test_what_an_architecture_could_have_is_not_left_out(self):
+        kernel = self.pretend_to_be_an_architecture(
+            '# CONFIG_NODES is not set\n', 'CONFIG_A=y\nCONFIG_NODES_TEST=y\n'
+            '# CONFIG_NODES is not set\n')
+        self.fails('turns off CONFIG_NODES, which the kernel could have',
+                   kernel.check_configuration)
+
     def test_kunitconfig_of_another_architecture_is_left_out(self):
         self.assertTrue(build.is_for('drivers/a/tests/.kunitconfig', 'x86_64'))
         self.assertTrue(build.is_for('drivers/a/tests/all.kunitconfig', 'x86_64'))
@@ -55,12 +76,15 @@ class Shell(Case):
         with mock.patch.dict(os.environ, MACHINE='xen', BASE='6.18,7.3'):
             self.fails('give one BASE=', commands.start_shell)
 
-    def test_every_architecture_has_a_shell(self):
+    def test_what_is_booted_by_default_has_a_shell(self):
         known = project.load_toml(shell.BUSYBOX)
-        self.assertEqual(set(known), set(build.ARCH))
+        self.assertEqual(set(known), {machine.arch for machine in project.machines()})
         for source in known.values():
             self.assertLessEqual({'kind', 'suite', 'package', 'file', 'member', 'sha256'},
                                  set(source))
+
+    def test_architecture_without_a_shell_is_one_sentence(self):
+        self.fails('no shell for s390x', shell.busybox, mock.Mock(arch='s390x'))
 
     def test_terminal_is_the_console(self):
         ran = []

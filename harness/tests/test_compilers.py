@@ -65,10 +65,12 @@ class Enabled(Case):
 
 class Architectures(Case):
     def test_each_has_a_compiler_and_a_configuration(self):
-        for arch, settings in architectures.ARCH.items():
-            self.assertTrue((build.KCONFIG / f'arch-{arch}.config').exists(), arch)
-            if settings['cross']:
-                self.assertIn(settings['cross'] + 'gcc', packages.CROSS)
+        for arch in architectures.ARCH:
+            self.assertTrue((build.KCONFIG / f'{arch}.config').exists(), arch)
+            self.assertIn(build.ARCH[arch]['cross'] + 'gcc', packages.CROSS)
+
+    def test_each_is_compiled_once(self):
+        self.assertEqual(sorted([*architectures.ARCH, *compilers.ARCH]), sorted(build.ARCH))
 
     def test_only_what_the_series_brings_is_a_problem(self):
         said = {True: '../a.c:2:1: warning: old\n../a.c:1:1: warning: size_t\n',

@@ -30,6 +30,24 @@ class Asking(Case):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn('error: unknown SUITE=nonesuch: choose one of ', done.stderr)
 
+    def test_machines_that_are_slow_are_booted_if_asked_for(self):
+        os.environ.pop('MACHINE', None)
+        default = {machine.name for machine in project.machines()}
+        self.assertIn('x86_64-direct', default)
+        self.assertNotIn('i386-direct', default)
+        os.environ['MACHINE'] = 'i386-*'
+        self.assertEqual({machine.arch for machine in project.machines()}, {'i386'})
+        os.environ['MACHINE'] = '*'
+        self.assertEqual([machine.name for machine in project.machines()],
+                         project.machine_names())
+
+    def test_machine_says_when_it_is_booted(self):
+        (self.scratch / 'machines').mkdir()
+        (self.scratch / 'machines' / 'slow.toml').write_text(
+            'arch = "vax"\npurpose = "none"\nqemu = []\nwhen = "never"\n')
+        self.patch(project, 'ROOT', self.scratch)
+        self.fails('slow.toml: "when" is one of always, verify', project.Machine, 'slow')
+
     def test_missing_kernel_is_one_sentence(self):
         done = self.command('tree', 'BASE=6.18', 'KERNEL=/nonexistent')
         self.assertNotEqual(done.returncode, 0)

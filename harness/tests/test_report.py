@@ -275,6 +275,21 @@ TEST(tells_nothing)
         self.assertNotIn('swiotlb_xen', report.Expectation(base, arch='arm64').suites)
         self.assertIn('dma_direct', report.Expectation(base, arch='arm64').suites)
 
+    def test_suite_that_an_architecture_cannot_have_is_not_expected(self):
+        for name in project.base_names():
+            base = project.Base(name)
+            self.assertNotIn('p2pdma', report.Expectation(base, arch='i386').suites)
+            self.assertIn('dma_iommu', report.Expectation(base, arch='i386').suites)
+            self.assertNotIn('dma_iommu', report.Expectation(base, arch='arm').suites)
+
+    def test_every_suite_has_an_option(self):
+        for name in project.base_names():
+            base = project.Base(name)
+            options = [report.Expectation.option(base, path) for path in base.new_files()
+                       if path.endswith('_kunit.c')]
+            self.assertNotIn(None, options)
+            self.assertEqual(len(set(options)), len(options))
+
     def test_every_expected_splat_has_its_case_and_reason(self):
         suites = {}
         for name in project.base_names():

@@ -166,12 +166,28 @@ static inline struct kunit_dma_settings kunit_dma_settings(struct device *dev)
 }
 
 /**
+ * kunit_dma_set_coherent() - Make a device cache-coherent or not
+ * @dev: the device
+ * @coherent: whether it should be cache-coherent
+ *
+ * Coherency stays as it is where all devices are coherent, where the CPU cannot
+ * maintain its caches, and in modules, since arch_setup_dma_ops() is not exported:
+ * see kunit_dma_skip_unless_coherent(). The DMA API takes note of it when the DMA
+ * mask is set.
+ */
+static inline void kunit_dma_set_coherent(struct device *dev, bool coherent)
+{
+#ifndef MODULE
+	/* RISC-V without Zicbom needs no alignment, and warns of such devices. */
+	if (coherent || dma_get_cache_alignment() > 1)
+		arch_setup_dma_ops(dev, coherent);
+#endif
+}
+
+/**
  * kunit_dma_apply() - Give a device other settings
  * @dev: the device
- * @settings: the settings
- *
- * Coherency stays as it is where all devices are coherent, and in modules, since
- * arch_setup_dma_ops() is not exported: see kunit_dma_skip_unless_coherent().
+ * @settings: the settings, of which kunit_dma_set_coherent() may not set coherency
  */
 static inline void kunit_dma_apply(struct device *dev,
 				   const struct kunit_dma_settings *settings)
@@ -182,10 +198,7 @@ static inline void kunit_dma_apply(struct device *dev,
 #endif
 	if (dev_is_pci(dev))
 		to_pci_dev(dev)->untrusted = settings->untrusted;
-#ifndef MODULE
-	arch_setup_dma_ops(dev, settings->coherent);
-#endif
-	/* This is also when the DMA API takes note of coherency. */
+	kunit_dma_set_coherent(dev, settings->coherent);
 	dma_set_mask(dev, settings->dma_mask);
 	dma_set_coherent_mask(dev, settings->coherent_dma_mask);
 }

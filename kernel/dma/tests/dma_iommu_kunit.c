@@ -154,9 +154,7 @@ static void set_coherent(struct kunit *test, bool coherent)
 {
 	struct dma_iommu_ctx *ctx = test->priv;
 
-#if !IS_MODULE(CONFIG_DMA_IOMMU_KUNIT_TEST)
-	arch_setup_dma_ops(ctx->dev, coherent);
-#endif
+	kunit_dma_set_coherent(ctx->dev, coherent);
 	if (dev_is_dma_coherent(ctx->dev) != coherent)
 		kunit_skip(test, "cannot make a %s device here",
 			   coherent ? "coherent" : "non-coherent");

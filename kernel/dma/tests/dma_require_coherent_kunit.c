@@ -96,8 +96,11 @@ static void add_sample(struct require_coherent_ctx *ctx, unsigned long pfn)
 {
 	phys_addr_t phys = PFN_PHYS(pfn);
 
+	/* A 32-bit kernel may have more memory than it can use. */
+	if (!pfn_valid(pfn) || ctx->nr_samples == NR_SAMPLES)
+		return;
 	/* dma-debug does not like the kernel to be mapped. */
-	if (is_kernel_image(phys) || ctx->nr_samples == NR_SAMPLES)
+	if (is_kernel_image(phys))
 		return;
 
 	ctx->samples[ctx->nr_samples++].phys = phys;
@@ -169,7 +172,7 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		ctx->dev->bus_dma_limit = param->limit;
 		break;
 	case NOT_COHERENT:
-		arch_setup_dma_ops(ctx->dev, false);
+		kunit_dma_set_coherent(ctx->dev, false);
 		if (dev_is_dma_coherent(ctx->dev))
 			kunit_skip(test, "cannot make a non-coherent device here");
 		break;
@@ -404,7 +407,7 @@ static void answer_behind_iommu_is_that_of_the_mappings(struct kunit *test)
 	bool supported;
 
 	use_pci_device(test);
-	arch_setup_dma_ops(ctx->dev, param->coherent);
+	kunit_dma_set_coherent(ctx->dev, param->coherent);
 	if (dev_is_dma_coherent(ctx->dev) != param->coherent)
 		kunit_skip(test, "cannot make a %s device here",
 			   param->coherent ? "coherent" : "non-coherent");

@@ -40,8 +40,8 @@
 #define EDU_DEVICE_ID		0x11e8
 
 /*
- * The registers of the DMA engine take a 64-bit value in one access only: a write
- * to an upper half is ignored. Hence writeq() without a fallback.
+ * The registers of the DMA engine take a value in one access only: there is none
+ * for an upper half, which a write of 32 bits clears. Hence edu_dma_write().
  */
 #define EDU_ID			0x00
 #define EDU_ID_MASK		0xff
@@ -50,8 +50,11 @@
 #define EDU_DMA_DST		0x88
 #define EDU_DMA_COUNT		0x90
 #define EDU_DMA_CMD		0x98
-#define EDU_DMA_CMD_RUN		BIT_ULL(0)
-#define EDU_DMA_CMD_TO_RAM	BIT_ULL(1)
+#define EDU_DMA_CMD_RUN		BIT(0)
+#define EDU_DMA_CMD_TO_RAM	BIT(1)
+
+/* What a CPU writes in one access: with 32 bits, the device has no more to address. */
+#define EDU_DMA_REGISTER_BITS	BITS_PER_LONG
 
 /* Where the device's own buffer is, for its DMA engine. */
 #define EDU_DMA_BUFFER		0x40000
@@ -124,6 +127,17 @@ static void edu_dma_free(struct kref *ref)
 	kfree(edu);
 }
 
+static void edu_dma_write(struct edu_dma *edu, u64 value, unsigned int reg)
+{
+#ifdef CONFIG_64BIT
+	writeq(value, edu->mmio + reg);
+#else
+	/* The DMA mask does not let addresses be longer. */
+	WARN_ON_ONCE(upper_32_bits(value));
+	writel(value, edu->mmio + reg);
+#endif
+}
+
 /*
  * Transfer between memory and the device's own buffer, and wait until it is done. Not
  * for anything to be interrupted: the device works to the end in any case.
@@ -132,24 +146,24 @@ int edu_dma_run(struct edu_dma *edu, dma_addr_t addr,
 		const struct edu_dma_access *access)
 {
 	u64 buffer = EDU_DMA_BUFFER + access->buffer;
-	u64 cmd;
+	u32 cmd;
 	int ret;
 
 	lockdep_assert_held(&edu->lock);
 
 	if (access->direction == EDU_DMA_TO_DEVICE) {
-		writeq(addr, edu->mmio + EDU_DMA_SRC);
-		writeq(buffer, edu->mmio + EDU_DMA_DST);
+		edu_dma_write(edu, addr, EDU_DMA_SRC);
+		edu_dma_write(edu, buffer, EDU_DMA_DST);
 		cmd = EDU_DMA_CMD_RUN;
 	} else {
-		writeq(buffer, edu->mmio + EDU_DMA_SRC);
-		writeq(addr, edu->mmio + EDU_DMA_DST);
+		edu_dma_write(edu, buffer, EDU_DMA_SRC);
+		edu_dma_write(edu, addr, EDU_DMA_DST);
 		cmd = EDU_DMA_CMD_RUN | EDU_DMA_CMD_TO_RAM;
 	}
-	writeq(access->length, edu->mmio + EDU_DMA_COUNT);
-	writeq(cmd, edu->mmio + EDU_DMA_CMD);
+	edu_dma_write(edu, access->length, EDU_DMA_COUNT);
+	edu_dma_write(edu, cmd, EDU_DMA_CMD);
 
-	ret = readq_poll_timeout(edu->mmio + EDU_DMA_CMD, cmd,
+	ret = readl_poll_timeout(edu->mmio + EDU_DMA_CMD, cmd,
 				 !(cmd & EDU_DMA_CMD_RUN),
 				 EDU_DMA_POLL_US, EDU_DMA_TIMEOUT_US);
 	if (!ret)
@@ -363,7 +377,8 @@ static int edu_dma_map(struct edu_dma *edu, struct edu_dma_mapping *mapping,
 		if (!list_empty(&edu->mappings))
 			return -EBUSY;
 		/* Not the errno of the call: -EIO is what a refused page gets. */
-		if (dma_set_mask(&edu->pdev->dev, DMA_BIT_MASK(dma_bits)))
+		if (dma_set_mask(&edu->pdev->dev,
+				 DMA_BIT_MASK(min(dma_bits, EDU_DMA_REGISTER_BITS))))
 			return -ENXIO;
 		edu->dma_bits = dma_bits;
 	}
@@ -525,6 +540,8 @@ static int edu_dma_ioctl_map(struct edu_dma_file *file,
 	if (arg.flags & EDU_DMA_MAP_PAGE && PFN_DOWN(arg.addr) != PFN_DOWN(last))
 		return -EINVAL;
 	/* At the very end of the address space, pins and mirrors fail in ways of their own. */
+	if (last > ULONG_MAX)
+		return -EFAULT;
 	if (!access_ok(u64_to_user_ptr(arg.addr), arg.length))
 		return -EFAULT;
 
@@ -707,7 +724,7 @@ static int edu_dma_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if ((readl(mmio + EDU_ID) & EDU_ID_MASK) != EDU_ID_VALUE)
 		return -ENODEV;
 	/* Left running when another driver gave up on it; see edu_dma_run(). */
-	if (readq(mmio + EDU_DMA_CMD) & EDU_DMA_CMD_RUN)
+	if (readl(mmio + EDU_DMA_CMD) & EDU_DMA_CMD_RUN)
 		return -EBUSY;
 
 	dma_set_max_seg_size(&pdev->dev, EDU_DMA_MAX_SEGMENT);
