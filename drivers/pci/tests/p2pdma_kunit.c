@@ -17,7 +17,12 @@
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/device.h>
+#include <linux/err.h>
+#include <linux/error-injection.h>
+#include <linux/gfp.h>
 #include <linux/kernfs.h>
+#include <linux/kprobes.h>
+#include <linux/kstrtox.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -128,6 +133,41 @@ static void every_bar_has_one_provider(struct kunit *test)
 			    pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR));
 }
 
+static struct resource_entry *window_of(struct pci_dev *pdev, int bar)
+{
+	struct pci_host_bridge *bridge = pci_find_host_bridge(pdev->bus);
+	struct resource_entry *window;
+
+	resource_list_for_each_entry(window, &bridge->windows)
+		if (resource_contains(window->res, &pdev->resource[bar]))
+			return window;
+
+	return NULL;
+}
+
+/* Some host bridges have other addresses on their bus than the CPU has. */
+static void provider_knows_the_offset_of_the_bus(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	struct resource_entry *window = window_of(ctx->pdev, MEMORY_BAR);
+	phys_addr_t start = pci_resource_start(ctx->pdev, MEMORY_BAR);
+	struct p2pdma_provider *provider;
+	resource_size_t saved;
+
+	KUNIT_ASSERT_NOT_NULL(test, window);
+	saved = window->offset;
+	window->offset += SZ_1M;
+
+	KUNIT_EXPECT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	provider = pcim_p2pdma_provider(ctx->pdev, MEMORY_BAR);
+	KUNIT_EXPECT_NOT_NULL(test, provider);
+	if (provider)
+		KUNIT_EXPECT_EQ(test, start - saved - SZ_1M,
+				pci_p2pdma_bus_addr_map(provider, start));
+
+	window->offset = saved;
+}
+
 static const struct bar_param no_memory_params[] = {
 	{ "-1", -1 },
 	{ "INT_MIN", INT_MIN },
@@ -170,6 +210,35 @@ static void no_provider_for_expansion_rom(struct kunit *test)
 	*rom = saved;
 }
 
+static const struct empty_param {
+	const char *desc;
+	resource_size_t start;
+	resource_size_t end;
+} empty_params[] = {
+	{ "without address" },
+	{ "with address", SZ_4G, SZ_4G - 1 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(empty, empty_params, desc);
+
+static void no_provider_for_bar_without_size(struct kunit *test)
+{
+	const struct empty_param *param = test->param_value;
+	struct p2pdma_ctx *ctx = test->priv;
+	struct resource *bar = &ctx->pdev->resource[PCI_STD_NUM_BARS - 1];
+	struct resource saved = *bar;
+
+	bar->start = param->start;
+	bar->end = param->end;
+	bar->flags = IORESOURCE_MEM;
+
+	KUNIT_EXPECT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
+	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev,
+						     PCI_STD_NUM_BARS - 1));
+
+	*bar = saved;
+}
+
 static void no_provider_before_init(struct kunit *test)
 {
 	struct p2pdma_ctx *ctx = test->priv;
@@ -206,6 +275,17 @@ static void no_provider_for_bars_unlike_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP,
 			pci_p2pdma_add_resource(ctx->pdev, MEMORY_BAR, 0, 0));
 	KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
+}
+
+static void no_memory_to_give_away_before_init(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+
+	KUNIT_EXPECT_NULL(test, pci_alloc_p2pmem(ctx->pdev, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, pci_p2pmem_virt_to_bus(ctx->pdev, ctx));
+
+	pci_p2pmem_publish(ctx->pdev, true);
+	KUNIT_EXPECT_NULL(test, pci_p2pmem_find(&ctx->pdev->dev));
 }
 
 static void init_gives_away_no_memory(struct kunit *test)
@@ -288,6 +368,58 @@ static void second_resource_adds_to_the_pool(struct kunit *test)
 	pci_free_p2pmem(ctx->pdev, first, SZ_2M);
 }
 
+/* A file in sysfs, which nobody has to mount to read it like this. */
+static struct device_attribute *pool_attribute(struct pci_dev *pdev,
+					       const char *name)
+{
+	struct kernfs_node *dir = sysfs_get_dirent(pdev->dev.kobj.sd, "p2pmem");
+	struct kernfs_node *file = dir ? sysfs_get_dirent(dir, name) : NULL;
+	struct attribute *attr = file ? file->priv : NULL;
+
+	sysfs_put(file);
+	sysfs_put(dir);
+	return attr ? container_of(attr, struct device_attribute, attr) : NULL;
+}
+
+static long shown_number(struct kunit *test, struct device_attribute *attr)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	char *page = (char *)get_zeroed_page(GFP_KERNEL);
+	long number = -1;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	attr->show(&ctx->pdev->dev, attr, page);
+	KUNIT_EXPECT_EQ(test, 0, kstrtol(page, 0, &number));
+	free_page((unsigned long)page);
+	return number;
+}
+
+static void sysfs_tells_how_much_of_the_pool_is_left(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	struct device_attribute *available, *size;
+	void *memory;
+
+	add_bar_memory(test);
+	size = pool_attribute(ctx->pdev, "size");
+	available = pool_attribute(ctx->pdev, "available");
+	KUNIT_ASSERT_NOT_NULL(test, size);
+	KUNIT_ASSERT_NOT_NULL(test, available);
+	KUNIT_EXPECT_EQ(test, SZ_2M, shown_number(test, size));
+	KUNIT_EXPECT_EQ(test, SZ_2M, shown_number(test, available));
+
+	memory = pci_alloc_p2pmem(ctx->pdev, PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, memory);
+	KUNIT_EXPECT_EQ(test, SZ_2M, shown_number(test, size));
+	KUNIT_EXPECT_EQ(test, SZ_2M - PAGE_SIZE, shown_number(test, available));
+	pci_free_p2pmem(ctx->pdev, memory, PAGE_SIZE);
+
+	/* For somebody who began to read before the driver was unbound. */
+	release_managed(ctx);
+	KUNIT_EXPECT_EQ(test, 0, shown_number(test, size));
+	KUNIT_EXPECT_EQ(test, 0, shown_number(test, available));
+}
+
 /* Runs on another CPU, if there is one, at the same time as the case. */
 static struct task_struct *run_beside(struct kunit *test,
 				      int (*function)(void *), void *data)
@@ -362,6 +494,40 @@ static void unbind_waits_for_readers(struct kunit *test)
 	stop_beside(task);
 }
 
+static int unbind(void *ctx)
+{
+	release_managed(ctx);
+	return 0;
+}
+
+/* An unbind waits for memory that is in use, and hands out no more. */
+static void no_memory_during_unbind(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	struct task_struct *task;
+	void *memory, *more;
+	unsigned int i;
+
+	add_bar_memory(test);
+	memory = pci_alloc_p2pmem(ctx->pdev, PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, memory);
+
+	task = run_beside(test, unbind, ctx);
+	for (i = 0; i < 1000; i++) {
+		more = pci_alloc_p2pmem(ctx->pdev, PAGE_SIZE);
+		if (!more)
+			break;
+		pci_free_p2pmem(ctx->pdev, more, PAGE_SIZE);
+		msleep(20);
+	}
+	KUNIT_EXPECT_NULL(test, more);
+	KUNIT_EXPECT_TRUE(test, shown_in_sysfs(ctx->pdev));
+
+	pci_free_p2pmem(ctx->pdev, memory, PAGE_SIZE);
+	stop_beside(task);
+	KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
+}
+
 #define RACE_ROUNDS	100
 
 struct p2pdma_race {
@@ -418,6 +584,153 @@ static void callers_at_once_set_up_once(struct kunit *test)
 	}
 }
 
+/*
+ * A kprobe lets one call fail. A module cannot do that, since
+ * override_function_with_return() is not exported.
+ */
+
+#define CAN_OVERRIDE	(IS_ENABLED(CONFIG_FUNCTION_ERROR_INJECTION) && \
+			 IS_BUILTIN(CONFIG_PCI_P2PDMA_KUNIT_TEST))
+
+static struct {
+	struct task_struct *task;	/* while a call may fail */
+	unsigned int nth;		/* the call that fails */
+	unsigned int calls;
+} failure;
+
+#if CAN_OVERRIDE
+static int fail_nth(struct pt_regs *regs, unsigned long value)
+{
+	/* A kprobe is an interrupt of its own: only a softirq can be told. */
+	if (current != failure.task || in_serving_softirq() ||
+	    ++failure.calls != failure.nth)
+		return 0;
+
+	regs_set_return_value(regs, value);
+	override_function_with_return(regs);
+	return 1;
+}
+#else
+static int fail_nth(struct pt_regs *regs, unsigned long value)
+{
+	return 0;
+}
+#endif
+
+static int fail_with_error(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	return fail_nth(regs, -ENOMEM);
+}
+
+static int fail_with_null(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	return fail_nth(regs, 0);
+}
+
+/* With this the kprobe is not optimised to a jump, which cannot override. */
+static void nothing_more(struct kprobe *kprobe, struct pt_regs *regs,
+			 unsigned long flags)
+{
+}
+
+static const struct fallible {
+	const char *symbol;
+	kprobe_pre_handler_t handler;
+} fallible[] = {
+	{ "devm_kmalloc", fail_with_null },
+	{ "__devm_add_action", fail_with_error },
+	{ "gen_pool_create", fail_with_null },
+	{ "sysfs_create_group", fail_with_error },
+	{ "devm_memremap_pages", fail_with_error },
+};
+
+static void remove_kprobe(void *kprobe)
+{
+	unregister_kprobe(kprobe);
+}
+
+static void add_kprobe(struct kunit *test, const struct fallible *fallible)
+{
+	struct kprobe *kprobe;
+
+	kprobe = kunit_kzalloc(test, sizeof(*kprobe), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, kprobe);
+	kprobe->symbol_name = fallible->symbol;
+	kprobe->pre_handler = fallible->handler;
+	kprobe->post_handler = nothing_more;
+	KUNIT_ASSERT_EQ_MSG(test, 0, register_kprobe(kprobe), "%s",
+			    fallible->symbol);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, remove_kprobe, kprobe));
+}
+
+static const struct failure_param {
+	const char *desc;
+	bool pages;
+	unsigned int failures;	/* at least this many calls can fail */
+} failure_params[] = {
+	/* what is kept for the device, and what releases it */
+	{ "without pages", .failures = 2 },
+	/* also the pool, its directory, the pages, what is kept for them */
+	{ "with pages", .pages = true, .failures = 7 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(failure, failure_params, desc);
+
+static int provide(struct p2pdma_ctx *ctx, bool pages)
+{
+	return pages ? pci_p2pdma_add_resource(ctx->pdev, MEMORY_BAR, SZ_2M, 0) :
+		       pcim_p2pdma_init(ctx->pdev);
+}
+
+static void any_failed_call_can_be_made_again(struct kunit *test)
+{
+	const struct failure_param *param = test->param_value;
+	struct p2pdma_ctx *ctx = test->priv;
+	unsigned int i, nth = 0;
+	int ret, undisturbed;
+	void *memory;
+
+	if (!CAN_OVERRIDE)
+		kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, and to be built in");
+	for (i = 0; i < ARRAY_SIZE(fallible); i++)
+		add_kprobe(test, &fallible[i]);
+
+	KUNIT_ASSERT_EQ(test, 0, provide(ctx, param->pages));
+	undisturbed = release_managed(ctx);
+
+	for (;;) {
+		open_managed(test);
+		failure.nth = ++nth;
+		failure.calls = 0;
+		failure.task = current;
+		ret = provide(ctx, param->pages);
+		failure.task = NULL;
+		if (failure.calls < nth)
+			break;
+
+		KUNIT_ASSERT_LT_MSG(test, nth, 100, "there is always a failure");
+		KUNIT_EXPECT_EQ_MSG(test, -ENOMEM, ret, "call %u", nth);
+		KUNIT_EXPECT_NULL_MSG(test, pci_alloc_p2pmem(ctx->pdev, PAGE_SIZE),
+				      "call %u", nth);
+
+		KUNIT_ASSERT_EQ_MSG(test, 0, provide(ctx, param->pages),
+				    "call %u", nth);
+		if (param->pages) {
+			memory = pci_alloc_p2pmem(ctx->pdev, SZ_2M);
+			KUNIT_EXPECT_NOT_NULL_MSG(test, memory, "call %u", nth);
+			if (memory)
+				pci_free_p2pmem(ctx->pdev, memory, SZ_2M);
+		}
+		KUNIT_EXPECT_EQ_MSG(test, undisturbed, release_managed(ctx),
+				    "call %u", nth);
+		KUNIT_EXPECT_FALSE(test, shown_in_sysfs(ctx->pdev));
+	}
+
+	KUNIT_EXPECT_EQ(test, 0, ret);
+	KUNIT_EXPECT_GT(test, nth, param->failures);
+}
+
 static void p2pdma_release(void *data)
 {
 	struct p2pdma_ctx *ctx = data;
@@ -458,17 +771,23 @@ static int p2pdma_init(struct kunit *test)
 
 static struct kunit_case p2pdma_cases[] = {
 	KUNIT_CASE_PARAM(provider_says_where_memory_is_on_the_bus, memory_bar_gen_params),
+	KUNIT_CASE(provider_knows_the_offset_of_the_bus),
 	KUNIT_CASE(every_bar_has_one_provider),
 	KUNIT_CASE_PARAM(no_provider_for_what_is_no_memory_bar, no_memory_gen_params),
 	KUNIT_CASE(no_provider_for_expansion_rom),
+	KUNIT_CASE_PARAM(no_provider_for_bar_without_size, empty_gen_params),
 	KUNIT_CASE(no_provider_before_init),
 	KUNIT_CASE(no_provider_after_unbind),
 	KUNIT_CASE(no_provider_for_bars_unlike_memory),
+	KUNIT_CASE(no_memory_to_give_away_before_init),
 	KUNIT_CASE(init_gives_away_no_memory),
 	KUNIT_CASE_PARAM(added_memory_can_be_allocated, order_gen_params),
 	KUNIT_CASE(second_resource_adds_to_the_pool),
+	KUNIT_CASE(sysfs_tells_how_much_of_the_pool_is_left),
 	KUNIT_CASE_PARAM(unbind_waits_for_readers, reader_gen_params),
+	KUNIT_CASE(no_memory_during_unbind),
 	KUNIT_CASE(callers_at_once_set_up_once),
+	KUNIT_CASE_PARAM(any_failed_call_can_be_made_again, failure_gen_params),
 	{}
 };
 

@@ -30,6 +30,7 @@
 
 #define LEAK	8	/* mappings of a cacheline, one less than look like a leak */
 #define MANY	20
+#define LIMIT	255	/* how many plain mappings of a cacheline are counted */
 
 struct dma_debug_ctx {
 	struct device *dev;
@@ -354,6 +355,46 @@ static void warns_of_many_plain_overlaps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
 }
 
+static const struct beyond_param {
+	const char *desc;
+	bool exempt;
+} beyond_params[] = {
+	{ "plain ones alone", false },
+	{ "with an exempt one", true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(beyond, beyond_params, desc);
+
+/* Those beyond the limit are not counted when they go, either. */
+static void exempt_mapping_outlives_more_plain_ones_than_are_counted(struct kunit *test)
+{
+	const struct beyond_param *param = test->param_value;
+	struct mapped exempt, plain;
+	int i;
+
+	need_reports_of_overlaps(test);
+
+	if (param->exempt)
+		exempt = map_page(test, COHERENT);
+	/* All of them have the same address. */
+	for (i = 0; i < LIMIT + 5; i++)
+		plain = map_page(test, 0);
+	new_errors(test);
+	for (i = 0; i < LIMIT + 5; i++)
+		unmap(test, &plain);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+
+	plain = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), param->exempt);
+	unmap(test, &plain);
+	if (param->exempt)
+		unmap(test, &exempt);
+
+	plain = map_page(test, 0);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+	unmap(test, &plain);
+}
+
 /* Unmapping with other attributes */
 
 static const struct mismatch_param {
@@ -456,6 +497,42 @@ static void finds_mapping_whose_attributes_alone_differ(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
 }
 
+static void does_not_confuse_mappings_that_differ_in_size(struct kunit *test)
+{
+	const struct order_param *param = test->param_value;
+	struct mapped page, part;
+
+	page = map_part(test, 0, PAGE_SIZE, DMA_TO_DEVICE, param->first);
+	part = map_part(test, 0, 8, DMA_TO_DEVICE, param->second);
+	unmap(test, param->swap ? &part : &page);
+	unmap(test, param->swap ? &page : &part);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
+/* The size, and nothing else. */
+static void reports_unmap_of_other_size(struct kunit *test)
+{
+	struct mapped map = map_part(test, 0, PAGE_SIZE, DMA_TO_DEVICE, COHERENT);
+
+	map.size = 8;
+	unmap(test, &map);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+}
+
+/* Drivers need not sync such a mapping, but may. */
+static void sync_has_no_attributes_to_report(struct kunit *test)
+{
+	const struct mismatch_param *param = test->param_value;
+	struct dma_debug_ctx *ctx = test->priv;
+	struct mapped map = map_page(test, param->map);
+
+	dma_sync_single_for_cpu(ctx->dev, map.addr, map.size, map.dir);
+	dma_sync_single_for_device(ctx->dev, map.addr, map.size, map.dir);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+	unmap(test, &map);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
 /* A refusal is not a mapping. */
 static void refusal_leaves_no_entry(struct kunit *test)
 {
@@ -541,6 +618,8 @@ static struct kunit_case dma_debug_cases[] = {
 	KUNIT_CASE(exempt_mapping_is_remembered_while_it_lives),
 	KUNIT_CASE(counts_any_number_of_exempt_mappings),
 	KUNIT_CASE(warns_of_many_plain_overlaps),
+	KUNIT_CASE_PARAM(exempt_mapping_outlives_more_plain_ones_than_are_counted,
+			 beyond_gen_params),
 	KUNIT_CASE_PARAM(reports_unmap_with_other_attributes, mismatch_gen_params),
 	KUNIT_CASE_PARAM(reports_unmap_of_scatterlist_with_other_attributes,
 			 mismatch_gen_params),
@@ -548,6 +627,9 @@ static struct kunit_case dma_debug_cases[] = {
 	KUNIT_CASE_PARAM(does_not_confuse_mappings_that_differ_in_attributes,
 			 order_gen_params),
 	KUNIT_CASE(finds_mapping_whose_attributes_alone_differ),
+	KUNIT_CASE_PARAM(does_not_confuse_mappings_that_differ_in_size, order_gen_params),
+	KUNIT_CASE(reports_unmap_of_other_size),
+	KUNIT_CASE_PARAM(sync_has_no_attributes_to_report, mismatch_gen_params),
 	KUNIT_CASE(refusal_leaves_no_entry),
 	{}
 };

@@ -952,18 +952,18 @@ static void release_p2pmem(void *data)
 	devres_release_group(&pdev->dev, release_p2pmem);
 }
 
-static void maps_peer_to_peer_memory_behind_host_bridge(struct kunit *test)
+/* Map memory of one device for another, or for itself. */
+static void map_p2pmem(struct kunit *test, struct pci_dev *provider,
+		       struct pci_dev *client)
 {
 	const struct p2p_param *param = test->param_value;
-	struct pci_dev *provider, *client;
 	struct scatterlist sg;
 	struct sg_table sgt = { .sgl = &sg, .orig_nents = 1 };
+	bool own = provider == client;
 	void *p2pmem;
 	int ret;
 
 	skip_if_bounce_is_forced(test);
-	provider = get_pci_device(test, PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110);
-	client = get_pci_device(test, 0x1234, 0x11e8);
 	if (device_iommu_mapped(&client->dev))
 		kunit_skip(test, "the PCI device is behind an IOMMU");
 	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(&client->dev, DMA_BIT_MASK(64)));
@@ -987,16 +987,40 @@ static void maps_peer_to_peer_memory_behind_host_bridge(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ret, 0);
 	if (!ret) {
 		KUNIT_EXPECT_EQ(test, sg_dma_address(&sg),
-				phys_to_dma(&client->dev, sg_phys(&sg)));
+				own ? pci_p2pmem_virt_to_bus(provider, p2pmem) :
+				      phys_to_dma(&client->dev, sg_phys(&sg)));
 		KUNIT_EXPECT_EQ(test, sg_dma_len(&sg), PAGE_SIZE);
-		KUNIT_EXPECT_FALSE(test, sg_dma_is_bus_address(&sg));
+		KUNIT_EXPECT_EQ(test, sg_dma_is_bus_address(&sg), own);
 		dma_unmap_sgtable(&client->dev, &sgt, DMA_BIDIRECTIONAL,
 				  param->attrs);
 	}
 	pci_free_p2pmem(provider, p2pmem, PAGE_SIZE);
 }
+
+static void maps_peer_to_peer_memory_behind_host_bridge(struct kunit *test)
+{
+	struct pci_dev *provider, *client;
+
+	provider = get_pci_device(test, PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110);
+	client = get_pci_device(test, 0x1234, 0x11e8);
+	map_p2pmem(test, provider, client);
+}
+
+/* A device reaches its own memory without leaving its bus. */
+static void maps_memory_on_the_same_bus_by_its_bus_address(struct kunit *test)
+{
+	struct pci_dev *provider;
+
+	provider = get_pci_device(test, PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110);
+	map_p2pmem(test, provider, provider);
+}
 #else
 static void maps_peer_to_peer_memory_behind_host_bridge(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_PCI_P2PDMA");
+}
+
+static void maps_memory_on_the_same_bus_by_its_bus_address(struct kunit *test)
 {
 	kunit_skip(test, "needs CONFIG_PCI_P2PDMA");
 }
@@ -1103,6 +1127,8 @@ static struct kunit_case dma_direct_cases[] = {
 	KUNIT_CASE(refuses_mmio_above_bus_limit),
 	KUNIT_CASE(refuses_mmio_when_bounce_is_forced),
 	KUNIT_CASE_PARAM(maps_peer_to_peer_memory_behind_host_bridge, p2p_gen_params),
+	KUNIT_CASE_PARAM(maps_memory_on_the_same_bus_by_its_bus_address,
+			 p2p_gen_params),
 	KUNIT_CASE(slots_in_use_are_counted),
 	KUNIT_CASE(unmapping_leaves_bounce_slots_of_others_alone),
 	KUNIT_CASE_PARAM(refusal_does_not_depend_on_earlier_mappings, interface_gen_params),

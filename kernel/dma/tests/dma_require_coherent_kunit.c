@@ -281,6 +281,31 @@ static void promises_nothing_without_dma_mask(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, dma_require_coherent_supported(ctx->dev));
 }
 
+/* Ops that say nothing map whatever they are asked to, or say so if not. */
+#ifdef CONFIG_ARCH_HAS_DMA_OPS
+static void promises_what_the_ops_of_the_device_promise(struct kunit *test)
+{
+	static const struct dma_map_ops silent_ops = {};
+	struct require_coherent_ctx *ctx = test->priv;
+	const struct dma_map_ops *saved = ctx->dev->dma_ops;
+
+	set_dma_ops(ctx->dev, &silent_ops);
+	KUNIT_EXPECT_EQ(test, dma_require_coherent_supported(ctx->dev),
+			!is_swiotlb_force_bounce(ctx->dev));
+
+	/* These map nothing. */
+	set_dma_ops(ctx->dev, &dma_dummy_ops);
+	KUNIT_EXPECT_FALSE(test, dma_require_coherent_supported(ctx->dev));
+
+	set_dma_ops(ctx->dev, saved);
+}
+#else
+static void promises_what_the_ops_of_the_device_promise(struct kunit *test)
+{
+	kunit_skip(test, "no device has dma_map_ops here");
+}
+#endif
+
 /* What is refused does not depend on what was mapped before, or is mapped. */
 static void refusal_does_not_depend_on_order(struct kunit *test)
 {
@@ -450,6 +475,21 @@ static void noncontiguous_allocation_fails_with_attribute(struct kunit *test)
 							DMA_ATTR_REQUIRE_COHERENT));
 }
 
+static void noncontiguous_allocation_works_without_attribute(struct kunit *test)
+{
+	struct require_coherent_ctx *ctx = test->priv;
+	struct kunit_dma_usage before = kunit_dma_usage(ctx->dev);
+	struct sg_table *sgt;
+
+	sgt = dma_alloc_noncontiguous(ctx->dev, PAGE_SIZE, DMA_BIDIRECTIONAL,
+				      GFP_KERNEL, 0);
+	KUNIT_EXPECT_NOT_NULL(test, sgt);
+	if (sgt)
+		dma_free_noncontiguous(ctx->dev, PAGE_SIZE, sgt,
+				       DMA_BIDIRECTIONAL);
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
 static void allocation_works_without_attribute(struct kunit *test)
 {
 	struct require_coherent_ctx *ctx = test->priv;
@@ -490,11 +530,13 @@ static struct kunit_case require_coherent_cases[] = {
 	KUNIT_CASE_PARAM(answer_is_that_of_the_mappings, obstacle_gen_params),
 	KUNIT_CASE_PARAM(promises_nothing_with_obstacle, obstacle_gen_params),
 	KUNIT_CASE(promises_nothing_without_dma_mask),
+	KUNIT_CASE(promises_what_the_ops_of_the_device_promise),
 	KUNIT_CASE_PARAM(refusal_does_not_depend_on_order, obstacle_gen_params),
 	KUNIT_CASE(bounced_mapping_does_not_change_answer),
 	KUNIT_CASE_PARAM(answer_behind_iommu_is_that_of_the_mappings, pci_gen_params),
 	KUNIT_CASE(allocation_fails_with_attribute),
 	KUNIT_CASE(noncontiguous_allocation_fails_with_attribute),
+	KUNIT_CASE(noncontiguous_allocation_works_without_attribute),
 	KUNIT_CASE(allocation_works_without_attribute),
 	{}
 };

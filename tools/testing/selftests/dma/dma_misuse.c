@@ -19,6 +19,7 @@
  *   see reaches_memory().
  * - test_modules/edu_dma.ko and test_modules/bar_exporter.ko, loaded or in their place.
  *   To be unloaded they have to be in their place, for the test to load them again.
+ * - for the benchmark: CONFIG_DMA_MAP_BENCHMARK.
  * - for the calls that fail half way: CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and
  *   CONFIG_FAULT_INJECTION_DEBUG_FS, and CONFIG_FAULT_INJECTION_USERCOPY for more of them.
  */
@@ -2378,6 +2379,124 @@ TEST_F(busy_module, stays_while_a_dma_buf_needs_it)
 	subject->dma_buf = -1;
 	EXPECT_EQ(0, unload("bar_exporter"));
 	EXPECT_EQ(0, unload("edu_dma"));
+}
+
+/* The benchmark of the kernel, which takes a device from its driver. */
+
+#define BENCHMARK_DRIVER	"/sys/bus/pci/drivers/dma_map_benchmark"
+#define BENCHMARK		"/sys/kernel/debug/dma_map_benchmark"
+
+/* The header with this is not in the same place in all kernels. */
+struct map_benchmark {
+	__u64 avg_map_100ns;
+	__u64 map_stddev;
+	__u64 avg_unmap_100ns;
+	__u64 unmap_stddev;
+	__u32 threads;
+	__u32 seconds;
+	__s32 node;
+	__u32 dma_bits;
+	__u32 dma_dir;
+	__u32 dma_trans_ns;
+	__u32 granule;
+	__u8 map_mode;
+	__u8 attrs;
+	__u8 expansion[74];
+};
+
+#define DMA_MAP_BENCHMARK			_IOWR('d', 1, struct map_benchmark)
+#define DMA_MAP_BENCH_ATTR_REQUIRE_COHERENT	0x1
+
+FIXTURE(benchmark)
+{
+	struct usage before;
+	char override[PATH_MAX];
+	char slot[32];
+	/* What it says if a mapping has to be coherent. */
+	int expected;
+	int fd;
+};
+
+FIXTURE_VARIANT(benchmark)
+{
+	__u8 map_mode;
+};
+
+FIXTURE_VARIANT_ADD(benchmark, page)
+{
+	.map_mode = 0,
+};
+
+/* Of pages, too, before there were lists. */
+FIXTURE_VARIANT_ADD(benchmark, list)
+{
+	.map_mode = 1,
+};
+
+FIXTURE_SETUP(benchmark)
+{
+	char path[PATH_MAX];
+
+	if (access(BENCHMARK_DRIVER, F_OK))
+		SKIP(return, "no " BENCHMARK_DRIVER ": no CONFIG_DMA_MAP_BENCHMARK?");
+	if (!edu_path(0, path))
+		SKIP(return, "no edu device, or edu_dma.ko is not loaded");
+
+	self->before = usage_now();
+	self->expected = swiotlb_forced() && !iommu_translates() ? EOPNOTSUPP : 0;
+	snprintf(self->slot, sizeof(self->slot), "%s", strrchr(path, '/') + 1);
+	snprintf(self->override, sizeof(self->override),
+		 "/sys/bus/pci/devices/%s/driver_override", self->slot);
+	ASSERT_TRUE(tell_driver(EDU_DRIVER, "unbind", self->slot));
+	ASSERT_TRUE(write_file(self->override, "dma_map_benchmark"));
+	ASSERT_TRUE(tell_driver(BENCHMARK_DRIVER, "bind", self->slot));
+	self->fd = open(BENCHMARK, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+}
+
+FIXTURE_TEARDOWN(benchmark)
+{
+	close(self->fd);
+	EXPECT_TRUE(tell_driver(BENCHMARK_DRIVER, "unbind", self->slot));
+	EXPECT_TRUE(write_file(self->override, "\n"));
+	EXPECT_TRUE(tell_driver(EDU_DRIVER, "bind", self->slot));
+	EXPECT_NOTHING_LEAKED(self->before);
+}
+
+/* A second, which is the least that it takes. */
+static int run_benchmark(int fd, __u8 map_mode, __u8 attrs)
+{
+	struct map_benchmark benchmark = {
+		.threads = 1,
+		.seconds = 1,
+		.node = -1,
+		.dma_bits = WIDE_BITS,
+		.granule = 1,
+		.map_mode = map_mode,
+		.attrs = attrs,
+	};
+
+	return ioctl(fd, DMA_MAP_BENCHMARK, &benchmark) ? errno : 0;
+}
+
+TEST_F(benchmark, knows_its_attributes)
+{
+	EXPECT_EQ(EINVAL, run_benchmark(self->fd, variant->map_mode, 0x2));
+	EXPECT_EQ(EINVAL, run_benchmark(self->fd, variant->map_mode,
+					0x80 | DMA_MAP_BENCH_ATTR_REQUIRE_COHERENT));
+}
+
+TEST_F(benchmark, maps_without_attributes)
+{
+	EXPECT_EQ(0, run_benchmark(self->fd, variant->map_mode, 0));
+}
+
+TEST_F(benchmark, maps_coherently_or_says_that_it_cannot)
+{
+	EXPECT_EQ(self->expected, run_benchmark(self->fd, variant->map_mode,
+						DMA_MAP_BENCH_ATTR_REQUIRE_COHERENT));
+	/* The attribute is that of one call. */
+	EXPECT_EQ(0, run_benchmark(self->fd, variant->map_mode, 0));
 }
 
 /* What else there is of the interface to the kernel */
