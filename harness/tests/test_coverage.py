@@ -3,7 +3,7 @@ import os
 import subprocess
 import types
 
-from harness import assemble, coverage
+from harness import assemble, build, coverage
 from harness.boot import Boot
 from harness.tests import Case, KernelCase
 
@@ -59,8 +59,7 @@ class Counted(Case):
         subprocess.run(['gcc', '--coverage', '-o', 'program', 'drivers/driver.o'], cwd=self.dir,
                        check=True)
         subprocess.run(['./program'], cwd=self.dir)
-        self.kernel = types.SimpleNamespace(arch='x86_64', arches={'x86_64': {'cross': ''}},
-                                            dir=self.dir, source=self.source)
+        self.kernel = types.SimpleNamespace(arch='x86_64', dir=self.dir, source=self.source)
         self.machine = types.SimpleNamespace(name='demo')
         self.base = types.SimpleNamespace(name='6.18', dir=self.scratch / 'series')
         self.base.dir.mkdir()
@@ -83,7 +82,7 @@ class Counted(Case):
         counts = coverage.Counts()
         for arch in arches or ['x86_64']:
             self.kernel.arch = arch
-            self.kernel.arches[arch] = {'cross': ''}
+            self.patch(build, 'ARCH', {arch: {'cross': ''}})
             for document in coverage.gcov(self.kernel, self.machine, self.log()):
                 counts.add(self.kernel, document)
         return counts
