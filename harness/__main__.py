@@ -7,7 +7,7 @@ import time
 import unittest
 
 from harness import (assemble, bench, boot, build, check, mails, outcomes, packages, prove, report,
-                     shell, xen)
+                     sanitizers, shell, xen)
 from harness.project import (CACHE, Base, Failure, asked, base_names, cache_lock,
                              default_machine_names, machines, main, say)
 
@@ -32,13 +32,17 @@ def prepare(chosen):
 
 def boot_and_read(kernel, machine, expectation):
     log = CACHE / 'log' / f'boot-{kernel.base.name}-{kernel.flavour}-{machine.name}.log'
-    append = f'kunit.filter_glob={expectation.pattern}' if expectation.pattern else ''
+    append = kernel.append
+    if expectation.pattern:
+        append += f' kunit.filter_glob={expectation.pattern}'
     if not expectation.suites:
-        append = 'kunit.enable=0'
+        append += ' kunit.enable=0'
     append += ' -- ' + expectation.arguments()
-    timeout = boot.SANITIZED_TIMEOUT if kernel.sanitized else boot.TIMEOUT
-    done = boot.boot(machine, kernel.image, kernel.pack_tests(), append, log, timeout)
+    done = boot.boot(machine, kernel.image, kernel.pack_tests(), append, log, kernel.timeout)
     found = report.Report(done, kernel.source, expectation)
+    text = '\n'.join(done.lines())
+    found.problems += [f'the log does not say "{sign}"' for sign in kernel.signs
+                       if sign not in text]
     if kernel.with_series:
         # Machines are described for all programs, of which a base may lack some.
         telling = {name for base in map(Base, base_names())
@@ -74,12 +78,12 @@ def test_harness():
     return passed, len(broken), len(result.skipped)
 
 
-def test_base(base, chosen, pattern):
+def test_base(base, chosen, pattern, kind=None):
     """Every suite on every machine for one base, one line each."""
     total = [0, 0, 0]
     reports = []
     for arch, group in by_arch(chosen).items():
-        kernel = build.Kernel(base, arch, sanitized=bool(os.environ.get('SANITIZE'))).build()
+        kernel = (sanitizers.Kernel(base, arch, kind) if kind else build.Kernel(base, arch)).build()
         for machine, found in zip(group, boot_all([
                 (kernel, machine, report.Expectation(base, pattern, arch)) for machine in group])):
             reports.append(found)
@@ -95,11 +99,15 @@ def test_base(base, chosen, pattern):
         total[1] += len(unproven)
         for name in unproven:
             say(f'    {name} was skipped on every machine')
+    if kind:
+        found = sum(len(report.splats) for report in reports)
+        say(sanitizers.sentence(base, kind, [machine.name for machine in chosen], total, found))
     return total
 
 
 def test():
     pattern = os.environ.get('SUITE')
+    kinds = sanitizers.asked()
     chosen = machines()
     for base in asked('BASE', base_names(), Base):
         report.Expectation(base, pattern)
@@ -113,7 +121,7 @@ def test():
         (CACHE / 'log').mkdir(parents=True, exist_ok=True)
         totals = [] if pattern else [test_harness()]
         for base in chosen_bases:
-            totals.append(test_base(base, chosen, pattern))
+            totals += [test_base(base, chosen, pattern, kind) for kind in kinds]
     passed, failed, skipped = (sum(column) for column in zip(*totals))
     say(f'{passed} passed, {failed} failed, {skipped} skipped')
     return failed > 0 or passed == 0

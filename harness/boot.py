@@ -15,7 +15,6 @@ CONSOLE = {'arm64': 'ttyAMA0', 'arm': 'ttyAMA0', 's390x': 'ttysclp0'}
 # Which processor runs an architecture's code as it is.
 NATIVE = {'arm64': 'aarch64', 'i386': 'x86_64'}
 TIMEOUT = 300
-SANITIZED_TIMEOUT = 1500
 TRIAL_TIMEOUT = 20
 
 # What the machines with most memory have, in bytes.

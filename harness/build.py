@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from harness import assemble, fetch, packages
+from harness import assemble, boot, fetch, packages
 from harness.project import CACHE, JOBS, ROOT, Base, Failure, cache_lock, main, output_of, run, say
 
 KCONFIG = ROOT / 'machines' / 'kconfig'
@@ -49,7 +49,13 @@ def absent(arch):
 class Kernel:
     """A kernel to build: a base with or without the series, for an architecture."""
 
-    def __init__(self, base, arch, with_series=True, sanitized=False, source=None):
+    # How it is booted: what it needs on its command line, and for how long.
+    append = ''
+    timeout = boot.TIMEOUT
+    # What its log has to say.
+    signs = ()
+
+    def __init__(self, base, arch, with_series=True, source=None):
         self.base = base
         self.arch = arch
         self.with_series = with_series
@@ -57,10 +63,7 @@ class Kernel:
         # Below the source, kbuild uses relative paths, and ccache can share
         # objects between the stock kernel and the patched one.
         self.flavour = 'series' if with_series else 'stock'
-        self.sanitized = sanitized
-        suffix = '-sanitized' if sanitized else ''
-        self.flavour += suffix
-        self.dir = self.source / f'build-{arch}{suffix}'
+        self.dir = self.source / f'build-{arch}'
         self.image = self.dir / ARCH[arch].get('image', 'vmlinux')
         self.name = f'Linux {assemble.tree_version(self.source)} {self.flavour} {arch}'
         self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
@@ -83,7 +86,7 @@ class Kernel:
 
     def wanted(self):
         """What all fragments ask for."""
-        names = ['common', self.arch] + ['sanitizers'] * self.sanitized
+        names = ['common', self.arch]
         paths = [KCONFIG / f'{name}.config' for name in names] + [SELFTESTS_CONFIG]
         # Options that only this kernel has.
         paths += self.base.dir.glob('kernel.config')

@@ -37,8 +37,8 @@ class Counted(build.Kernel):
         self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
         self.sources = compilers.touched_sources(self.source)
 
-    def fragment(self):
-        return super().fragment() + (build.KCONFIG / 'coverage.config').read_text()
+    def wanted(self):
+        return super().wanted() + (build.KCONFIG / 'coverage.config').read_text()
 
     def make(self, *arguments):
         # By path: other directories have objects of the same name.

@@ -209,6 +209,22 @@ static int show_counts(const char *path, const struct stat *status, int type,
 	return 0;
 }
 
+/* Lockdep turns itself off when it cannot go on, and then has nothing to report. */
+static void check_lockdep(void)
+{
+	char line[900];
+	FILE *file;
+	int on;
+
+	file = fopen("/proc/lockdep_stats", "r");
+	if (!file)
+		return;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, " debug_locks: %d", &on) == 1 && !on)
+			say("harness: lockdep is turned off");
+	fclose(file);
+}
+
 /* Give the user a shell on the console, with job control. */
 static void run_shell(void)
 {
@@ -262,6 +278,7 @@ int main(int argc, char **argv)
 	} else {
 		for_each_file("/tests", run_test);
 		find_leaks();
+		check_lockdep();
 		/* There if the kernel is one that counts. */
 		nftw(COUNTS, show_counts, 16, FTW_PHYS);
 	}

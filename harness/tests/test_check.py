@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0
-import os
 import types
 
 from harness import analysers, assemble, build, check, coccinelle, compilers, fetch, proof
@@ -54,27 +53,6 @@ class Everything(Case):
         found = [f'harness.{name} {self.scratch}'
                  for name in ('coccinelle', 'compilers', 'analysers')]
         self.assertEqual(check.check_base(base), ['demo unproven', *found])
-
-
-class Sanitizing(Case):
-    """make test SANITIZE=1."""
-
-    def kernel(self, **options):
-        base = types.SimpleNamespace(name='demo', dir=self.scratch, new_files=lambda: [])
-        for name in ('patched', 'stock', 'tree_version'):
-            self.patch(assemble, name, lambda _: self.scratch)
-        return build.Kernel(base, 'x86_64', **options)
-
-    def test_is_a_kernel_of_its_own(self):
-        plain, sanitized = self.kernel(), self.kernel(sanitized=True)
-        self.assertNotEqual(plain.dir, sanitized.dir)
-        self.assertNotEqual(plain.log, sanitized.log)
-        self.assertNotIn('CONFIG_KASAN=y', plain.fragment())
-        self.assertIn('CONFIG_KASAN=y', sanitized.fragment())
-
-    def test_is_for_make_test_alone(self):
-        os.environ['SANITIZE'] = '1'
-        self.assertNotIn('CONFIG_KASAN=y', self.kernel().fragment())
 
 
 class Selftests(Case):

@@ -178,6 +178,45 @@ class Reading(Case):
                      '(XEN) Panic on CPU 0:', '(XEN) Hardware Dom0 crashed: rebooting machine'):
             self.assert_failure(self.report(KERNEL, line, USER), line)
 
+    def test_every_report_of_a_sanitizer(self):
+        for line in ('BUG: KASAN: slab-out-of-bounds in dma_direct_map_sg+0x1a0/0x2c0',
+                     'BUG: KCSAN: data-race in dma_buf_attach / dma_buf_detach',
+                     'BUG: KCSAN: assert: race in demo+0x10/0x20',
+                     'kcsan: selftest: test_barrier failed',
+                     'UBSAN: shift-out-of-bounds in ../kernel/dma/swiotlb.c:700:24',
+                     'UBSAN: array-index-out-of-bounds in ../mm/hmm.c:1:2',
+                     'WARNING: possible circular locking dependency detected',
+                     'WARNING: bad unlock balance detected!',
+                     'WARNING: suspicious RCU usage', '[ BUG: Invalid wait context ]',
+                     'BUG: MAX_LOCKDEP_CHAINS too low!', 'INFO: lockdep is turned off.',
+                     'INFO: trying to register non-static key.', 'harness: lockdep is turned off',
+                     'kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)',
+                     'kmemleak: Kernel memory leak detector disabled',
+                     'kmemleak: Memory pool empty, consider increasing',
+                     'pagealloc: memory corruption', 'pagealloc: single bit error',
+                     'BUG kmalloc-64 (Tainted: G                 N ): Poison overwritten',
+                     'BUG dma-buf (Not tainted): Right Redzone overwritten',
+                     'WARNING: CPU: 1 PID: 2 at lib/debugobjects.c:612 debug_print_object+0x1/0x2',
+                     'ODEBUG: object 000000001 is on stack 00000002, but NOT annotated.',
+                     'ODEBUG: Out of memory. ODEBUG disabled',
+                     'refcount_t: underflow; use-after-free.',
+                     'list_del corruption. prev->next should be ffff, but was 0',
+                     'usercopy: Kernel memory exposure attempt detected from SLUB object',
+                     'BUG: scheduling while atomic: kunit_try_catch/42/0x00000002',
+                     'BUG: sleeping function called from invalid context at mm/slab.h:1'):
+            self.assert_failure(self.report(KERNEL, line, USER), line)
+            self.assert_failure(self.report(KERNEL, USER.replace('harness: done', line
+                                                                 + '\nharness: done')), line)
+
+    def test_sanitizers_that_say_that_they_are_there(self):
+        line = ('kasan: KernelAddressSanitizer initialized (generic)\n'
+                'kcsan: enabled early\nkcsan: strict mode configured\n'
+                'kcsan: selftest: 3/3 tests passed\n'
+                'Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar\n'
+                'page_owner is disabled\n'
+                'mem auto-init: stack:off, heap alloc:off, heap free:off')
+        self.assertEqual(self.report(line, KERNEL, USER).failures(), [])
+
     def test_harmless_lines(self):
         line = ('DMA-API: preallocated 65536 debug entries\nDMA-API: debugging enabled by kernel config\n'
                 'DMA-API: dma_debug_entry pool grown to 131072 (200%)\n'

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kernels that look for what the tests do not: make test SANITIZE=memory or races."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from harness import assemble, boot, build, report
+from harness.project import CACHE, ROOT, Base, Failure, Machine, cache_lock, main, say
+
+# KASAN and KCSAN exclude each other, so that it takes two kernels. What each of them
+# has stands in machines/kconfig/sanitizers-NAME.config; what is not on without asking,
+# here. Poison shows what a device writes to memory that was freed, which KASAN does not
+# see. With KASAN the objects of a slab wait in a quarantine after that, where nobody
+# looks at their poison.
+KINDS = {
+    'memory': 'kasan_multi_shot page_poison=1 iommu.debug_pagealloc=1',
+    'races': 'page_poison=1 slab_debug=FZP',
+}
+
+# What they say when they start: one that does not run has nothing to report either.
+SIGNS = {
+    'memory': ('kasan: KernelAddressSanitizer initialized', 'Lock dependency validator',
+               'kmemleak: Kernel memory leak detector initialized'),
+    'races': ('kcsan: strict mode configured', 'kcsan: selftest: 3/3 tests passed',
+              'Lock dependency validator'),
+}
+
+# How each option that finds something calls itself; the others go with these.
+NAMES = {
+    'KASAN': 'KASAN', 'KCSAN_STRICT': 'strict KCSAN', 'UBSAN': 'UBSAN', 'PROVE_LOCKING': 'lockdep',
+    'DEBUG_ATOMIC_SLEEP': 'checks for sleeping in atomic context', 'DEBUG_KMEMLEAK': 'kmemleak',
+    'PAGE_POISONING': 'page poisoning', 'SLUB_DEBUG': 'slab poisoning',
+    'DEBUG_OBJECTS': 'DEBUG_OBJECTS', 'DEBUG_SG': 'DEBUG_SG', 'DMABUF_DEBUG': 'DMABUF_DEBUG',
+    'DEBUG_VIRTUAL': 'DEBUG_VIRTUAL', 'PAGE_TABLE_CHECK': 'page table checks',
+    'IOMMU_DEBUG_PAGEALLOC': 'checks of freed pages in an IOMMU',
+}
+
+TIMEOUT = 1500
+
+# What reports all over a kernel, so that only the files that the series touches have it,
+# and what the compiler is told for it.
+PARTIAL = {'memory': ('UBSAN', '-fsanitize=shift'), 'races': ('KCSAN', '-fsanitize=thread')}
+
+# Whose locks and queues order what others access. KCSAN has to see these barriers, or
+# it takes an access to be possible after the lock was given back; the scheduler and
+# the memory management say so in their makefiles.
+BARRIERS = ('spinlock', 'mutex', 'rwsem', 'ww_mutex', 'rtmutex_api', 'semaphore', 'percpu-rwsem',
+            'qspinlock', 'qrwlock', 'srcutree', 'tree', 'update', 'workqueue', 'percpu-refcount',
+            'dma-fence', 'dma-resv', 'refcount', 'rcuref', 'kref', 'exit', 'fork', 'softirq')
+
+
+def asked():
+    """The kinds that SANITIZE= selects; None alone, for an ordinary kernel, by default."""
+    wanted = os.environ.get('SANITIZE', '').replace(',', ' ').split()
+    if wanted == ['1']:
+        return list(KINDS)
+    for name in wanted:
+        if name not in KINDS:
+            raise Failure(f'unknown SANITIZE={name}: choose one of {", ".join(KINDS)}, '
+                          f'or 1 for one after the other')
+    return list(dict.fromkeys(wanted)) or [None]
+
+
+def fragments(base, kind, arch=None):
+    """The fragments of a kind; there are more for what only an architecture or base has."""
+    return [path for path in (build.KCONFIG / f'sanitizers-{kind}.config',
+                              build.KCONFIG / f'sanitizers-{kind}-{arch}.config',
+                              base.dir / f'sanitizers-{kind}.config') if path.exists()]
+
+
+class Kernel(build.Kernel):
+    """A kernel with the series and sanitizers."""
+
+    timeout = TIMEOUT
+
+    def __init__(self, base, arch, kind, with_series=True):
+        super().__init__(base, arch, with_series)
+        self.kind = kind
+        self.append = KINDS[kind]
+        self.signs = SIGNS[kind]
+        self.flavour += f'-{kind}'
+        self.dir = self.source / f'build-{arch}-{kind}'
+        self.image = self.dir / build.ARCH[arch]['image']
+        self.name += f' with sanitizers for {kind}'
+        self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
+
+    def wanted(self):
+        return super().wanted() + ''.join(
+            path.read_text() for path in fragments(self.base, self.kind, self.arch))
+
+    def make(self, *arguments):
+        return super().make(*self.instrumented(), *arguments)
+
+    def touched(self):
+        """The C files of the series, also those of its test modules."""
+        series = assemble.patched(self.base)
+        changed = assemble.git(series, 'diff', '--name-only', '--diff-filter=d', 'base', 'HEAD')
+        return [name for name in changed.splitlines() if name.endswith('.c')]
+
+    def instrumented(self):
+        """Have UBSAN and KCSAN look at what the series touches, by the variables of kbuild."""
+        # Exactly these; what a module is made of stands in a directory of its own.
+        objects = ' '.join(f'{Path(name).stem if name.startswith("tools/") else name[:-2]}.o'
+                           for name in self.touched())
+        which, _ = PARTIAL[self.kind]
+        words = [f'{which}_SANITIZE=$(if $(filter {objects},$@),y,n)']
+        if which == 'KCSAN':
+            words += [f'KCSAN_INSTRUMENT_BARRIERS_{stem}.o=y' for stem in BARRIERS]
+        return words
+
+    def build(self):
+        super().build()
+        self.check_instrumented(self.dir, self.touched())
+        return self
+
+    def test_modules(self):
+        modules = super().test_modules()
+        work = self.dir / 'test_modules' / 'modules'
+        self.check_instrumented(work, [path.name for path in work.glob('*.c')])
+        return modules
+
+    def check_instrumented(self, directory, names):
+        """What is compiled without a sanitizer has no reports either."""
+        which, flag = PARTIAL[self.kind]
+        for name in names:
+            path = directory / name
+            compiled = path.with_name(f'.{path.stem}.o.cmd')
+            if compiled.exists() and flag not in compiled.read_text():
+                raise Failure(f'{self.name}: {name} is compiled without {which}')
+
+
+def sanitizers(base, kind):
+    """What a kernel of the kind has, in words."""
+    text = ''.join(path.read_text() for path in fragments(base, kind))
+    found = [words for option, words in NAMES.items()
+             if re.search(rf'^CONFIG_{option}=y$', text, re.M)]
+    return f'{", ".join(found[:-1])} and {found[-1]}'
+
+
+def sentence(base, kind, machines, counts, reports):
+    """What a run has shown, for the record."""
+    passed, failed, skipped = counts
+    number = f'{len(machines)} machines' if len(machines) > 1 else machines[0]
+    found = {0: 'no report', 1: '1 report'}.get(reports, f'{reports} reports')
+    return (f'Linux {base.version} with {sanitizers(base, kind)}, on {number}: '
+            f'{passed} passed, {failed} failed, {skipped} skipped, {found}.')
+
+
+# The control: whether what the sanitizers are there to find is reported
+
+CONTROL = ROOT / 'harness' / 'control'
+
+# What has to be said of each defect in control.c, while it is made or at the end.
+DEFECTS = {
+    'memory': {
+        'out of bounds': 'BUG: KASAN: slab-out-of-bounds', 'shift': 'UBSAN: shift-out-of-bounds',
+        'bounds': 'UBSAN: array-index-out-of-bounds', 'misaligned': 'UBSAN: misaligned-access',
+        'freed page': 'pagealloc: ', 'active timer': 'ODEBUG: free active',
+        'sleep': 'BUG: sleeping function called', 'locks': 'possible circular locking dependency',
+        'leak': 'kmemleak: unreferenced object', 'lockdep': 'lockdep is turned off',
+    },
+    'races': {
+        'race': 'BUG: KCSAN: data-race', 'freed object': r'BUG kmalloc-\S+ .*Poison overwritten',
+        'sleep': 'BUG: sleeping function called', 'locks': 'possible circular locking dependency',
+        'lockdep': 'lockdep is turned off',
+    },
+}
+AT_THE_END = ('leak', 'lockdep')
+
+
+class Control(Kernel):
+    """The same kernel, to boot with a module that does all this on purpose."""
+
+    def selftests(self):
+        return []
+
+    def test_modules(self):
+        work = self.dir / 'control_module'
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(CONTROL, work)
+        self.run_quietly(self.make(f'M={work}', 'modules'), 'control module')
+        return sorted(work.glob('*.ko'))
+
+
+def unreported(kind, lines):
+    """The defects that the scan of a log would not have found."""
+    said, current = {}, None
+    for line in lines:
+        mark = re.search(r'control: (begin|end) (.+)', line)
+        if mark:
+            current = mark[2] if mark[1] == 'begin' else None
+        elif report.SPLATS.search(line) and not report.HARMLESS.search(line):
+            said.setdefault(current, []).append(line)
+    return [name for name, pattern in DEFECTS[kind].items()
+            if not re.search(pattern, '\n'.join(
+                said.get(None if name in AT_THE_END else name, [])))]
+
+
+def command(name, kind, machine):
+    """Boot the control."""
+    if kind not in KINDS:
+        raise Failure(f'unknown sanitizers {kind}: choose one of {", ".join(KINDS)}')
+    base, machine = Base(name), Machine(machine)
+    with cache_lock():
+        kernel = Control(base, machine.arch, kind).build()
+        log = CACHE / 'log' / f'control-{base.name}-{kind}-{machine.name}.log'
+        done = boot.boot(machine, kernel.image, kernel.pack('control'),
+                         f'{kernel.append} kunit.enable=0 -- none', log, kernel.timeout)
+    if done.wrong:
+        raise Failure(f'{machine.name}: {done.wrong}; the full log is {log}')
+    missing = unreported(kind, done.lines())
+    if missing:
+        raise Failure(f'{", ".join(missing)}: done on purpose and not reported; '
+                      f'the full log is {log}')
+    say(f'{machine.name}: all {len(DEFECTS[kind])} defects that were made on purpose are reported')
+
+
+if __name__ == '__main__':
+    main(command, *sys.argv[1:])

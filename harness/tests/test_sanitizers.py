@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0
+import os
+import re
+import types
+
+from harness import __main__ as commands
+from harness import assemble, boot, build, project, sanitizers
+from harness.tests import Case
+
+
+class Sanitizing(Case):
+    def setUp(self):
+        super().setUp()
+        self.base = types.SimpleNamespace(name='demo', version='1.2.3', dir=self.scratch,
+                                          new_files=lambda: [])
+        for name in ('patched', 'stock', 'tree_version'):
+            self.patch(assemble, name, lambda _: self.scratch)
+        self.changed = ['Makefile', 'kernel/dma/swiotlb.c', 'include/linux/swiotlb.h',
+                        'drivers/dma-buf/dma-buf.c',
+                        'tools/testing/selftests/dma/test_modules/edu_dma_main.c']
+        self.patch(assemble, 'git', lambda *_: '\n'.join(self.changed))
+
+    def kernel(self, kind=None, arch='x86_64'):
+        return sanitizers.Kernel(self.base, arch, kind) if kind else build.Kernel(self.base, arch)
+
+    def test_one_or_both_or_none(self):
+        for value, kinds in (('', [None]), ('1', ['memory', 'races']), ('races', ['races']),
+                             ('races,memory races', ['races', 'memory'])):
+            os.environ['SANITIZE'] = value
+            self.assertEqual(sanitizers.asked(), kinds)
+
+    def test_unknown_kind_is_refused_before_anything_is_done(self):
+        for value in ('kasan', '2', 'memory,lock', '1,memory'):
+            os.environ['SANITIZE'] = value
+            self.fails('choose one of memory, races, or 1', commands.test)
+
+    def test_each_is_a_kernel_of_its_own(self):
+        kernels = [self.kernel(), self.kernel('memory'), self.kernel('races')]
+        for attribute in ('dir', 'log', 'flavour', 'image', 'name'):
+            self.assertEqual(len({getattr(kernel, attribute) for kernel in kernels}), 3)
+
+    def test_each_has_its_options(self):
+        plain, memory, races = (self.kernel(kind).fragment() for kind in (None, 'memory', 'races'))
+
+        def has(text, option):
+            return f'\nCONFIG_{option}=y\n' in text
+        for option in ('KASAN', 'UBSAN', 'DEBUG_KMEMLEAK', 'DEBUG_OBJECTS'):
+            self.assertEqual([has(text, option) for text in (plain, memory, races)],
+                             [False, True, False], option)
+        self.assertEqual([has(text, 'KCSAN_STRICT') for text in (plain, memory, races)],
+                         [False, False, True])
+        for option in ('PROVE_LOCKING', 'DEBUG_ATOMIC_SLEEP', 'DEBUG_SG', 'DMABUF_DEBUG',
+                       'PAGE_POISONING'):
+            self.assertTrue(has(memory, option) and has(races, option), option)
+
+    def test_what_only_an_architecture_or_a_base_has(self):
+        self.assertIn('CONFIG_EXPERT=y', self.kernel('races', 'arm64').fragment())
+        self.assertNotIn('CONFIG_EXPERT=y', self.kernel('races').fragment())
+        (self.scratch / 'sanitizers-memory.config').write_text('CONFIG_IOMMU_DEBUG_PAGEALLOC=y\n')
+        self.assertIn('CONFIG_IOMMU_DEBUG_PAGEALLOC=y', self.kernel('memory').fragment())
+        self.assertNotIn('CONFIG_IOMMU_DEBUG_PAGEALLOC=y', self.kernel('races').fragment())
+
+    def test_is_for_make_test_alone(self):
+        os.environ['SANITIZE'] = '1'
+        self.assertNotIn('CONFIG_KASAN=y', self.kernel().fragment())
+
+    def test_what_is_noisy_is_looked_for_in_what_the_series_touches(self):
+        command = self.kernel('races').make('vmlinux')
+        objects = 'kernel/dma/swiotlb.o drivers/dma-buf/dma-buf.o edu_dma_main.o'
+        self.assertIn(f'KCSAN_SANITIZE=$(if $(filter {objects},$@),y,n)', command)
+        self.assertIn('KCSAN_INSTRUMENT_BARRIERS_mutex.o=y', command)
+        self.changed.append('mm/hmm.c')
+        self.assertNotEqual(command, self.kernel('races').make('vmlinux'))
+        command = self.kernel('memory').make('vmlinux')
+        self.assertTrue([word for word in command if word.startswith('UBSAN_SANITIZE=$(if')])
+        self.assertFalse([word for word in command if 'KCSAN' in word or 'KASAN' in word])
+        self.assertFalse([word for word in self.kernel().make() if 'SAN' in word])
+
+    def test_what_is_compiled_without_is_a_failure(self):
+        kernel = self.kernel('races')
+        compiled = kernel.dir / 'kernel' / 'dma' / '.swiotlb.o.cmd'
+        compiled.parent.mkdir(parents=True)
+        self.patch(build.Kernel, 'build', lambda kernel: kernel)
+        compiled.write_text('gcc -fsanitize=thread -o swiotlb.o swiotlb.c')
+        self.assertIs(kernel.build(), kernel)
+        compiled.write_text('gcc -o swiotlb.o swiotlb.c')
+        self.fails('kernel/dma/swiotlb.c is compiled without KCSAN', kernel.build)
+
+    def test_has_longer_and_is_told_what_to_look_for(self):
+        booted = []
+        self.patch(boot, 'boot', lambda *arguments: booted.append(arguments)
+                   or boot.Boot('/dev/null', 'no'))
+        said = []
+        expectation = types.SimpleNamespace(pattern='demo', suites={'demo'}, programs={},
+                                            arguments=lambda: 'none')
+        for kind in (None, 'memory'):
+            kernel = self.kernel(kind)
+            kernel.with_series, kernel.pack_tests = False, lambda: 'initramfs'
+            said.append(commands.boot_and_read(kernel, project.Machine('xen'),
+                                               expectation).problems)
+        (*_, plain, _, short), (*_, poisoned, _, long) = booted
+        self.assertNotIn('poison', plain)
+        self.assertIn('page_poison=1 ', poisoned)
+        self.assertTrue(poisoned.endswith(' kunit.filter_glob=demo -- none'))
+        self.assertLess(short, long)
+        self.assertNotIn('the log does not say', ''.join(said[0]))
+        self.assertIn('the log does not say "kasan: KernelAddressSanitizer initialized"', said[1])
+
+    def test_defect_that_is_not_reported_is_named(self):
+        lines = ['control: begin out of bounds', 'BUG: KASAN: slab-out-of-bounds in control_init',
+                 'control: end out of bounds', 'control: begin shift',
+                 # Of another one, which does not count for this.
+                 'BUG: KASAN: slab-out-of-bounds in control_init', 'control: end shift',
+                 # Not while it was done.
+                 'UBSAN: array-index-out-of-bounds in control.c',
+                 'harness: kmemleak: unreferenced object 0xffff (size 104):']
+        missing = sanitizers.unreported('memory', lines)
+        self.assertNotIn('out of bounds', missing)
+        self.assertNotIn('leak', missing)
+        for name in ('shift', 'bounds', 'locks', 'lockdep'):
+            self.assertIn(name, missing)
+
+    def test_every_defect_is_in_the_module(self):
+        source = (sanitizers.CONTROL / 'control.c').read_text()
+        made = set(re.findall(r'\{ "([^"]+)", \w+ \}', source))
+        wanted = {name for table in sanitizers.DEFECTS.values() for name in table} - {'lockdep'}
+        self.assertEqual(made, wanted)
+
+    def test_sentence_counts_what_was_found(self):
+        one = sanitizers.sentence(self.base, 'memory', ['xen'], [5, 0, 1], 0)
+        self.assertRegex(one, r'^Linux 1.2.3 with KASAN, UBSAN, .* and \S.*, on xen: '
+                              r'5 passed, 0 failed, 1 skipped, no report\.$')
+        several = sanitizers.sentence(self.base, 'races', ['xen', 'arm64-smmu'], [5, 2, 1], 2)
+        self.assertRegex(several, r'strict KCSAN, lockdep.* on 2 machines: .* 2 reports\.$')
+        self.assertNotIn('KASAN', several)
+
+    def test_every_word_of_the_sentence_stands_for_an_option(self):
+        text = ''.join(path.read_text() for path in
+                       [*build.KCONFIG.glob('sanitizers-*.config'),
+                        *project.ROOT.glob('series/*/sanitizers-*.config')])
+        for option in sanitizers.NAMES:
+            self.assertTrue(re.search(rf'^CONFIG_{option}=y$', text, re.M), option)
