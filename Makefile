@@ -16,12 +16,12 @@ help:
 	@echo 'make bench     what the series costs: instructions per mapping, next to the stock kernel'
 	@echo
 	@echo 'BASE=$(notdir $(patsubst %/base.toml,%,$(firstword $(wildcard series/*/base.toml))))      one base instead of all of: $(notdir $(patsubst %/base.toml,%,$(wildcard series/*/base.toml)))'
-	@echo 'MACHINE=name   one machine instead of all of: $(basename $(notdir $(wildcard machines/*.toml)))'
+	@echo 'MACHINE=name   one machine instead of those booted by default; wildcards work: $(basename $(notdir $(wildcard machines/*.toml)))'
 	@echo 'SUITE=name     one KUnit suite or selftest, or suite.case; wildcards work'
 	@echo 'PATCH=name     make prove for one patch: its name or its subject; wildcards work'
 	@echo 'KERNEL=path    your kernel, a git tree or a tarball, in place of the base'
 	@echo 'SIGNOFF="Name <address>"   sign off the patches that make series writes'
-	@echo 'SANITIZE=1     make test with KASAN, lockdep and kmemleak; slower by far'
+	@echo 'SANITIZE=1     make test with sanitizers; memory or races for one of the two kernels; slower by far'
 	@echo 'RECORD=1       keep what make bench finds, for the README, or make check of other releases'
 
 run test prove shell series tree refresh check bench:
