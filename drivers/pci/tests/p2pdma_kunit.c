@@ -221,7 +221,7 @@ static const struct empty_param {
 
 KUNIT_ARRAY_PARAM_DESC(empty, empty_params, desc);
 
-static void no_provider_for_bar_without_size(struct kunit *test)
+static void no_pages_for_bar_without_size(struct kunit *test)
 {
 	const struct empty_param *param = test->param_value;
 	struct p2pdma_ctx *ctx = test->priv;
@@ -233,8 +233,9 @@ static void no_provider_for_bar_without_size(struct kunit *test)
 	bar->flags = IORESOURCE_MEM;
 
 	KUNIT_EXPECT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
-	KUNIT_EXPECT_NULL(test, pcim_p2pdma_provider(ctx->pdev,
-						     PCI_STD_NUM_BARS - 1));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			pci_p2pdma_add_resource(ctx->pdev, PCI_STD_NUM_BARS - 1,
+						0, 0));
 
 	*bar = saved;
 }
@@ -775,7 +776,7 @@ static struct kunit_case p2pdma_cases[] = {
 	KUNIT_CASE(every_bar_has_one_provider),
 	KUNIT_CASE_PARAM(no_provider_for_what_is_no_memory_bar, no_memory_gen_params),
 	KUNIT_CASE(no_provider_for_expansion_rom),
-	KUNIT_CASE_PARAM(no_provider_for_bar_without_size, empty_gen_params),
+	KUNIT_CASE_PARAM(no_pages_for_bar_without_size, empty_gen_params),
 	KUNIT_CASE(no_provider_before_init),
 	KUNIT_CASE(no_provider_after_unbind),
 	KUNIT_CASE(no_provider_for_bars_unlike_memory),
