@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0
+import types
+
+from harness import mutants, mutate, project
+from harness.tests import Case
+
+SURVEY = {'times': {'quick': 100, 'slow': 4000},
+          'counts': {'quick': {'1': 2, '2': 900000}, 'slow': {'1': 1, '3': 1}},
+          'unusable': {}, 'expected': {}}
+
+
+def file_of(number):
+    return 'b.c' if number == 3 else 'a.c'
+
+
+class Surveyed(Case):
+    """Which suites judge a mutant, and for how long."""
+
+    def test_the_quickest_suite_first(self):
+        survey = mutate.Survey(None, SURVEY, file_of)
+        self.assertEqual(survey.reaching(1), ['quick', 'slow'])
+        self.assertEqual(survey.reaching(4), [])
+
+    def test_suites_about_the_file_before_others(self):
+        counts = {'quick': {'1': 1, '3': 1}, 'slow': {'3': 1}}
+        survey = mutate.Survey(None, dict(SURVEY, times={'quick': 80, 'slow': 300}, counts=counts),
+                               file_of)
+        self.assertEqual(survey.reaching(3), ['slow', 'quick'])
+
+    def test_suites_that_do_not_repeat_judge_nothing(self):
+        survey = mutate.Survey(None, dict(SURVEY, unusable={'quick': 'fails'}), file_of)
+        self.assertEqual(survey.reaching(1), ['slow'])
+
+    def test_what_a_suite_did_not_notice_it_will_not_notice_again(self):
+        survey = mutate.Survey(None, SURVEY, file_of)
+        self.assertEqual(survey.reaching(1, {('quick', 2), ('slow', 2)}), ['slow'])
+
+    def test_expected_warnings(self):
+        lines = ['------------[ cut here ]------------', 'exceeded 7 overlapping mappings of cacheline',
+                 'WARNING: CPU: 0', '---[ end trace 0 ]---']
+        expected = mutate.expected_of('dma_debug.another_case', lines)
+        survey = mutate.Survey(None, dict(SURVEY, expected={'dma_debug.another_case': expected}),
+                               file_of)
+        self.assertEqual(survey.splat('dma_debug.another_case', lines), None)
+        self.assertIn('passed without its warning', survey.splat('dma_debug.another_case', []))
+        self.assertIn('exceeded 7', ' '.join(lines) if survey.splat('quick', lines) else '')
+
+    def test_limit(self):
+        survey = mutate.Survey(None, SURVEY, file_of)
+        self.assertEqual(survey.limit(1), mutate.LEAST_LIMIT)
+        self.assertEqual(survey.limit(2), 900000 * mutate.MORE_OFTEN)
+
+
+class Told(Case):
+    """What is made of what a machine says."""
+
+    def setUp(self):
+        super().setUp()
+        self.killed, self.survived = {}, []
+        verdicts = types.SimpleNamespace(
+            kill=lambda number, machine, suite, how: self.killed.update({number: (suite, how)}),
+            survive=lambda number, *_: self.survived.append(number),
+            known=lambda number: set())
+        machine = types.SimpleNamespace(name='demo')
+        self.hunt = types.SimpleNamespace(
+            survey=mutate.Survey(machine, SURVEY, file_of), machine=machine, verdicts=verdicts,
+            programs=False, kernel=None, archive=None,
+            group=lambda number: 'f' if number < 3 else 'g')
+
+    def run_chunk(self, lines, how='end', chunk=((1, 6), (2, 6), (3, 6))):
+        def converse(machine, kernel, archive, text, log, silence, hear):
+            self.text = text
+            for line in lines:
+                hear(f'[    1.000000] {line}')
+            return how
+        self.patch(mutate, 'converse', converse)
+        return mutate.Chunk(self.hunt, chunk).run(None)
+
+    def test_what_the_machine_is_asked(self):
+        self.run_chunk(['mutant: ended'])
+        self.assertEqual(self.text, 'group f\n'
+                         f'mutant 1 {mutate.LEAST_LIMIT} 6 quick slow\n'
+                         f'mutant 2 {900000 * mutate.MORE_OFTEN} 6 quick\n'
+                         'group g\n'
+                         f'mutant 3 {mutate.LEAST_LIMIT} 6 slow\n')
+
+    def test_killed_and_survived(self):
+        left = self.run_chunk(['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 2 arm',
+                               'mutant: run 2 quick', 'mutant: passed 2 quick 90 ',
+                               'mutant: survived 2', 'mutant: run 3 slow',
+                               'mutant: killed 3 slow 10 does not end', 'mutant: clean',
+                               'mutant: ended'])
+        self.assertEqual(left, [])
+        self.assertEqual(self.killed, {1: ('quick', 'case: 2 arm'), 3: ('slow', 'does not end')})
+        self.assertEqual(self.survived, [2])
+
+    def test_a_warning_kills(self):
+        self.run_chunk(['mutant: run 1 quick', 'WARNING: CPU: 0 at x', 'mutant: passed 1 quick 9 ',
+                        'mutant: survived 1', 'mutant: ended'])
+        self.assertIn('WARNING: CPU: 0', self.killed[1][1])
+        self.assertEqual(self.survived, [])
+
+    def test_a_warning_alone_kills_before_a_panic(self):
+        left = self.run_chunk(['mutant: run 1 quick', 'WARNING: CPU: 0 at x', 'mutant: passed 1 quick 9 ',
+                               'mutant: survived 1', 'mutant: run 2 quick', 'Kernel panic - x'],
+                              chunk=((1, 1), (2, 1), (3, 6)))
+        self.assertEqual(sorted(self.killed), [1, 2])
+        self.assertEqual(left, [(3, 6)])
+
+    def test_a_panic_kills_and_the_others_go_on(self):
+        left = self.run_chunk(['mutant: run 1 quick', 'Kernel panic - not syncing: x'])
+        self.assertEqual(left, [(2, 6), (3, 6)])
+        self.assertEqual(self.killed, {1: ('quick', 'Kernel panic - not syncing: x')})
+
+    def test_a_hang_kills(self):
+        left = self.run_chunk(['mutant: run 1 quick'], 'hang')
+        self.assertEqual(left, [(2, 6), (3, 6)])
+        self.assertEqual(self.killed, {1: ('quick', 'hangs')})
+
+    def test_nothing_counts_before_the_suites_pass_again(self):
+        left = self.run_chunk(['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 1',
+                               'mutant: run 2 quick', 'mutant: killed 2 quick 90 case: 1',
+                               'mutant: check quick', 'mutant: dirty quick case: 1',
+                               'mutant: ended dirty'])
+        self.assertEqual(self.killed, {})
+        self.assertEqual(left, [(1, 1), (2, 1), (3, 6)])
+
+    def test_a_panic_after_one_that_may_have_left_something(self):
+        left = self.run_chunk(['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 1',
+                               'mutant: run 2 quick', 'Kernel panic - not syncing: x'])
+        self.assertEqual(self.killed, {})
+        self.assertEqual(left, [(1, 1), (2, 1), (3, 6)])
+
+    def test_one_alone_is_to_blame_for_what_it_leaves(self):
+        left = self.run_chunk(['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 1',
+                               'mutant: check quick', 'mutant: dirty quick case: 1',
+                               'mutant: ended dirty'], chunk=((1, 1), (2, 6)))
+        self.assertEqual(self.killed, {1: ('quick', 'case: 1')})
+        self.assertEqual(left, [(2, 6)])
+
+    def test_a_machine_that_does_not_begin(self):
+        self.fails('demo did not begin', self.run_chunk, ['Kernel panic'])
+
+
+MUTANT = mutants.Mutant('a.c', 'f', 3, 'without g();', (0, 4))
+
+
+class Reasoned(Case):
+    """mutants.toml has to be true."""
+
+    def reasons(self, text):
+        (self.scratch / 'mutants.toml').write_text(text)
+        return mutate.Reasons(types.SimpleNamespace(dir=self.scratch))
+
+    EQUIVALENT = '[[equivalent]]\nfile = "a.c"\nfunction = "f"\nmutant = "without g();"\nreason = "r"\n'
+
+    def test_reasons(self):
+        reasons = self.reasons(self.EQUIVALENT)
+        self.assertTrue(reasons.is_listed(MUTANT))
+        self.assertFalse(reasons.is_listed(MUTANT._replace(function='h')))
+        self.assertEqual(reasons.out_of_date([MUTANT], {}, set()), [])
+
+    def test_no_reason(self):
+        self.fails('has no reason', self.reasons, self.EQUIVALENT.replace('reason = "r"\n', ''))
+
+    def test_killed_or_gone(self):
+        reasons = self.reasons(self.EQUIVALENT)
+        self.assertIn('is killed', reasons.out_of_date([MUTANT], {MUTANT: 1}, set())[0])
+        self.assertIn('no such mutant', reasons.out_of_date([], {}, set())[0])
+
+    def test_code_that_is_run_after_all(self):
+        reasons = self.reasons('[[elsewhere]]\nfiles = ["a.*"]\nreason = "r"\n')
+        self.assertTrue(reasons.whole_file('a.c'))
+        self.assertEqual(reasons.out_of_date([MUTANT], {}, set()), [])
+        self.assertIn('a test does get to', reasons.out_of_date([MUTANT], {}, {MUTANT})[0])
+
+
+class Refused(Case):
+    """A compiler decides which mutants there are."""
+
+    def test_the_mutant_at_a_place(self):
+        text = 'int f(int *p)\n{\n\treturn g(p - 1) + (1 << p[0]);\n}\n'
+        writer = mutants.Writer('a.c', text, {1, 2, 3, 4}).read()
+        written, places = writer.written(1)
+        mutated = mutate.Mutated.__new__(mutate.Mutated)
+        mutated.places = {'a.c': (written, {writer.mutants[n]: place for n, place in places.items()})}
+        mutated.refused, mutated.refused_file = set(), self.scratch / 'cache' / 'refused'
+        mutated.number = {mutant: n for n, mutant in enumerate(writer.mutants, 1)}
+        line = written.splitlines()[3]
+        column = line.index('MUTANT_OP(2, ') + 1
+        self.assertEqual(mutated.refuse(f'../a.c:4:{column + 3}: error: no\n'
+                                        f'../a.c:4:{column}: note: in expansion of macro \'x\'\n'), 1)
+        self.assertEqual({mutant.what for mutant in mutated.refused},
+                         {writer.mutants[1].what})
+        self.assertEqual(mutated.refuse('b.c:4:1: error: no\n'), 0)
+
+
+class Chosen(Case):
+    def test_only_code_of_the_kernel(self):
+        self.assertTrue(mutate.is_ours_to_break('kernel/dma/direct.h'))
+        for name in ('kernel/dma/tests/x_kunit.c', 'tools/testing/x.c', 'include/kunit/dma.h',
+                     'kernel/dma/Kconfig'):
+            self.assertFalse(mutate.is_ours_to_break(name))
+
+    def test_every_machine_is_in_the_order(self):
+        self.assertEqual(sorted(mutate.ORDER), project.machine_names())
