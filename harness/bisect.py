@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compile each commit of a series where it stands, with each option that matters on and off."""
 
-import hashlib
+import itertools
 import json
 import re
 import sys
 from pathlib import Path
 
-from harness import assemble, build, compilers, packages
-from harness.assemble import git
+from harness import assemble, build, compilers, history, packages, passes
 from harness.project import CACHE, Base, Failure, cache_lock, main, output_of, say
 
 # Each option that is turned off, with what selects it and has to go, too.
@@ -24,6 +23,9 @@ WITHOUT = {
 # What x86_64 cannot be without, and another architecture can.
 ELSEWHERE = {'SWIOTLB': 'i386'}
 
+# What kbuild says before the output of a command.
+COMMAND = re.compile(r'  [A-Z]+ +(?:\[M\] +)?(\S+)$')
+
 
 def name_of(options):
     """Configurations that have a warning, as far as it is not all."""
@@ -32,6 +34,25 @@ def name_of(options):
     return 'without ' + ' or '.join(
         f'{option} on {ELSEWHERE[option]}' if option in ELSEWHERE else option
         for option in options)
+
+
+def is_shared(name):
+    """What every file may include, and what says how to build it."""
+    return not history.ASIDE.match(name) and (name.endswith('.h') or history.BUILD.search(name))
+
+
+def by_object(text, objects):
+    """The output of each command, and that of those for no object of ours for all of them."""
+    said = {name: [] for name in objects}
+    current = None
+    for line in text.splitlines():
+        found = COMMAND.match(line)
+        if found:
+            current = found[1]
+        else:
+            for name in [current] if current in said else objects:
+                said[name].append(line)
+    return {name: '\n'.join(lines) for name, lines in said.items()}
 
 
 class Step(compilers.Partial):
@@ -53,82 +74,42 @@ class Step(compilers.Partial):
                 + f'# CONFIG_{option} is not set\n'
         return text
 
-    def warnings(self, kconfig, sources, depends):
-        """What the compiler says of the sources, and which objects are made from them."""
+    def make(self, *arguments):
+        # What a compiler says stays together with what it compiles.
+        return super().make('--output-sync=target', *arguments)
+
+    def configure_for(self, kconfig):
+        """Configure, unless the kernel has the options that it had the last time."""
         stamp = self.dir / 'configured'
-        configured = kconfig + self.fragment()
+        configured = repr(kconfig) + self.fragment()
         if not stamp.exists() or stamp.read_text() != configured:
             # Once it was prepared, compiling does the rest.
             target = 'syncconfig' if stamp.exists() else 'prepare'
             stamp.unlink(missing_ok=True)
             self.prepare(target)
             stamp.write_text(configured)
-        objects = [name for name in self.enabled(sources)
-                   if not self.option or self.option in depends.get(name, [self.option])]
+
+    def warnings(self, kconfig, sources):
+        """What the compiler says of each of the sources that this configuration compiles."""
+        self.configure_for(kconfig)
+        objects = self.enabled(sources)
         for name in objects:
             (self.dir / name).unlink(missing_ok=True)
-        return objects, self.compile(objects) if objects else ''
-
-    def depends(self, objects):
-        """The options that each object depends on, as kbuild has found."""
-        found = {}
+        said = by_object(self.compile(objects), objects) if objects else {}
         for name in objects:
-            path = self.dir / name
-            try:
-                text = path.with_name(f'.{path.name}.cmd').read_text()
-            except FileNotFoundError:
-                continue
-            found[name] = [option for option in WITHOUT if f'include/config/{option})' in text]
-        return found
+            if not (self.dir / name).exists() and not compilers.normalise(said[name]):
+                raise Failure(f'{self.name}: {name} was not compiled, and nothing says why; see '
+                              f'{self.log}')
+        return {name[:-2] + '.c': text for name, text in said.items()}
 
-
-class Series:
-    """The commits of a series, and which files each one can break."""
-
-    def __init__(self, base):
-        self.base = base
-        self.repo = assemble.stock(base)
-        last = assemble.assembled_commit(self.repo, base)
-        self.commits = git(self.repo, 'rev-list', '--reverse', f'base..{last}').split()
-        touched = git(self.repo, 'diff', '--name-only', 'base', last).splitlines()
-        touched = [name for name in touched if not name.startswith('tools/')]
-        self.sources = {name for name in touched if name.endswith('.c')}
-        self.kconfigs = [name for name in touched if Path(name).name.startswith('Kconfig')]
-        self.directories = {str(Path(name).parent) for name in self.sources}
-
-    def before(self, commit):
-        return git(self.repo, 'rev-parse', f'{commit}^').strip()
-
-    def tree_of(self, commit):
-        return git(self.repo, 'rev-parse', f'{commit}^{{tree}}').strip()
-
-    def kconfig(self, commit):
-        """Changes whenever the kernel has other options."""
-        return git(self.repo, 'rev-parse', 'base') \
-            + git(self.repo, 'ls-tree', commit, '--', *self.kconfigs)
-
-    def including(self, commit, names, kind):
-        """The files of a kind in the touched directories that include one of the headers."""
-        pattern = '|'.join(re.escape(Path(name).name) for name in names)
+    def depends(self, source):
+        """The options that an object depends on, as kbuild has found."""
+        path = self.dir / source
         try:
-            found = git(self.repo, 'grep', '-lE', rf'#include [<"](.*/)?({pattern})[>"]', commit,
-                        '--', *(f':(glob){directory}/*.{kind}' for directory in self.directories))
-        except Failure:
-            # git grep fails if there is none.
-            return set()
-        return {line.partition(':')[2] for line in found.splitlines()}
-
-    def affected(self, commit):
-        """C files that a commit changes, and those that include what it changes."""
-        changed = {name for name in git(self.repo, 'diff-tree', '-r', '--no-commit-id',
-                                        '--name-only', '--no-renames', commit).splitlines()
-                   if not name.startswith('tools/')}
-        sources = {name for name in changed if name.endswith('.c')}
-        headers = more = {name for name in changed if name.endswith('.h')}
-        while more:
-            more = self.including(commit, more, 'h') - headers
-            headers = headers | more
-        return sources | (self.including(commit, headers, 'c') if headers else set())
+            text = path.with_name(f'.{path.stem}.o.cmd').read_text()
+        except FileNotFoundError:
+            return list(WITHOUT)
+        return [option for option in WITHOUT if f'include/config/{option})' in text]
 
 
 class Walk:
@@ -141,79 +122,144 @@ class Walk:
                                          for settings in (build.ARCH['x86_64'],
                                                           build.ARCH['i386'])}))
         self.compiled = 0
-        self.at = None
+        self.at = self.shown = None
+        self.steps, self.fragments = {}, {}
 
     def check_out(self, commit):
-        if self.at != commit:
-            assemble.check_out(self.series.repo, self.tree, commit)
-            self.at = commit
+        if self.at != commit.name:
+            assemble.check_out(self.series.repo, self.tree, commit.name)
+            self.at = commit.name
 
-    def result(self, commit, sources, option, depends):
-        """What is wrong with a commit in a configuration; from the cache if it is there."""
-        series = self.series
-        if not self.tree.exists():
-            self.check_out(commit)
-        step = Step(series.base, self.tree, option)
-        before = series.before(commit)
-        key = hashlib.sha256(repr((series.tree_of(before), series.tree_of(commit), sorted(sources),
-                                   sorted(depends.items()), step.fragment(), self.compilers,
-                                   build.REPRODUCIBLE)).encode()).hexdigest()[:24]
-        cached = CACHE / 'bisect' / 'results' / key
-        if cached.exists():
-            return json.loads(cached.read_text())
-        objects = {name[:-2] + '.o' for name in sources}
-        if objects <= depends.keys() and not any(option in depends[name] for name in objects):
-            return {'problems': [], 'off': True, 'depends': {}}
-        said, found = {}, {}
-        # Changing between the two is not free, so first where the tree is already.
-        for where in sorted((before, commit), key=lambda where: where != self.at):
-            self.check_out(where)
-            there = [name for name in sources if (self.tree / name).exists()]
-            objects, said[where] = step.warnings(series.kconfig(where), there, depends)
-            if where == commit:
-                found = {'off': not option or not step.has(option),
-                         'depends': {} if option else step.depends(objects)}
-        found['problems'] = sorted(compilers.normalise(said[commit])
-                                   - compilers.normalise(said[before]))
-        self.compiled += 1
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_text(json.dumps(found))
-        return found
+    def step(self, option):
+        if option not in self.steps:
+            if not self.tree.exists():
+                self.check_out(self.series.start)
+            step = self.steps[option] = Step(self.series.base, self.tree, option)
+            self.fragments[step.name] = step.fragment()
+        return self.steps[option]
+
+    def cached(self, commit, option, source):
+        """Where the result for a file is kept: for the same content it is the same."""
+        inner = str(Path(source).parent)
+        # Tests may be included by what they test.
+        own = commit.part(lambda name: name == source or name.endswith('.c')
+                          and str(Path(name).parent.parent) == inner)
+        step = self.step(option)
+        return CACHE / 'bisect' / 'objects' / history.digest(
+            self.series.start.tree, source, own, commit.part(is_shared), self.fragments[step.name],
+            self.compilers, build.REPRODUCIBLE)
+
+    def results(self, commit, option, sources):
+        """What is known of each file at a commit in a configuration, and make it known."""
+        paths = {source: self.cached(commit, option, source) for source in sources}
+        unknown = sorted(source for source, path in paths.items() if not path.exists())
+        if unknown:
+            self.show(commit, unknown)
+            self.compile(commit, option, unknown, paths)
+        return {source: json.loads(path.read_text()) for source, path in paths.items()}
+
+    def compile(self, commit, option, sources, paths):
+        self.check_out(commit)
+        step = self.step(option)
+        there = [source for source in sources if (self.tree / source).exists()]
+        said = step.warnings(commit.part(lambda name: Path(name).name.startswith('Kconfig')), there)
+        off = not option or not step.has(option)
+        for source in sources:
+            found = {'off': off, 'said': sorted(compilers.normalise(said.get(source, '')))}
+            if not option:
+                found['depends'] = step.depends(source) if source in said else list(WITHOUT)
+            path = paths[source]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(found))
+        self.compiled += len(said)
+
+    def show(self, commit, unknown):
+        if self.shown != commit.name:
+            self.shown = commit.name
+            say(f'  {self.series.base.name}: compile commit {self.series.number(commit)} of '
+                f'{len(self.series.commits)}, "{commit.subject}": {len(unknown)} file'
+                + 's' * (len(unknown) > 1))
+
+    def with_everything(self, commit, sources):
+        """What is known of the files with everything on, and which ones each option matters to."""
+        known = self.results(commit, None, sources)
+        return known, {option: {source for source in known if option in known[source]['depends']}
+                       for option in WITHOUT}
+
+    def ahead(self, commits):
+        """Compile what is the same in several commits at the last of them: a check-out for all."""
+        for _, group in itertools.groupby(commits, lambda commit: commit.part(is_shared)):
+            group = list(group)
+            last = group[-1]
+            same, telling = set(), set()
+            for commit in group[:-1]:
+                affected, some = self.series.affected(commit)
+                lasting = {source for source in affected if self.cached(commit, None, source)
+                           == self.cached(last, None, source)}
+                same |= lasting
+                telling |= lasting & some
+            _, matters = self.with_everything(last, same)
+            for option in WITHOUT:
+                self.results(last, option, telling & matters[option])
 
     def commit(self, commit):
-        """The result of each configuration."""
-        sources = self.series.affected(commit)
-        if not sources:
-            return {}
-        results = {None: self.result(commit, sources, None, {})}
-        # Whoever only includes a header is compiled with everything.
-        sources &= self.series.sources
+        """The new warnings of a commit with the configurations they come in; what was off."""
+        affected, telling = self.series.affected(commit)
+        known, matters = self.with_everything(commit, affected)
+        after = {None: known}
         for option in WITHOUT:
-            results[option] = self.result(commit, sources, option, results[None]['depends'])
-        return results
+            # Compiled anew only if the option has a say in it.
+            after[option] = self.results(commit, option, telling & matters[option])
+        found, forced = {}, set()
+        for option, results in after.items():
+            if not all(result['off'] for result in results.values()):
+                forced.add(option)
+            # Without a warning now, those of the commit before do not matter.
+            before = self.results(self.series.before(commit), option,
+                                  {source for source, result in results.items() if result['said']})
+            old = {line for result in before.values() for line in result['said']}
+            for result in results.values():
+                for line in set(result['said']) - old:
+                    if option not in found.setdefault(line, []):
+                        found[line].append(option)
+        return found, forced
 
 
-def check(base, last=None):
-    """Every commit of the series, or the last ones, has no warning that it brings."""
-    series = Series(base)
+def compile_commits(base, last=None):
+    """What is wrong with the commits, or the last ones, and in how many configurations."""
+    series = history.Series(base)
     walk = Walk(series)
     problems, forced = [], set()
     commits = series.commits[-last if last else 0:]
+    walk.ahead(commits)
     for commit in commits:
-        subject = git(series.repo, 'show', '--no-patch', '--format=%s', commit).strip()
-        found = {}
-        for option, result in walk.commit(commit).items():
-            for problem in result['problems']:
-                found.setdefault(problem, []).append(option)
-            if not result['off']:
-                forced.add(option)
-        problems += [f'{base.name}: "{subject}" {name_of(options)}: {problem}'
+        found, stuck = walk.commit(commit)
+        forced |= stuck
+        problems += [f'{base.name}: "{commit.subject}" {name_of(options)}: {problem}'
                      for problem, options in sorted(found.items())]
     off = [option for option in WITHOUT if option not in forced]
     say(f'  {base.name}: {len(commits)} commits compiled with everything and without '
         f'{", ".join(off)}' + (f'; {", ".join(sorted(forced))} cannot be turned off' * bool(forced))
-        + f'; {walk.compiled} configurations of commits were new')
-    return problems
+        + f'; {walk.compiled} objects were new')
+    return problems, 1 + len(off)
+
+
+def check(base, last=None):
+    """Every commit of the series, or the last ones, has no warning that it brings."""
+    return compile_commits(base, last)[0]
+
+
+def result(base):
+    """One sentence on what every commit does, for the record."""
+    problems, configurations = compile_commits(base)
+    problems += passes.check(base)
+    if problems:
+        raise Failure('\n'.join(problems))
+    series = history.Series(base)
+    chosen = passes.chosen_machines()
+    return (f'{len(series.commits)} commits compile without a new warning in {configurations} '
+            f'configurations, and the {len(passes.Walk(series).tested())} that have tests pass '
+            f'them on {len(chosen)} machines')
 
 
 def command(name, last=None):

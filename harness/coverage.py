@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 
 from harness import assemble, build, compilers, packages, report
-from harness.__main__ import boot_all, by_arch, prepare
 from harness.project import (CACHE, Base, Failure, Machine, cache_lock, default_machine_names,
                              load_toml, machines, main, relative, say)
+from harness.suites import boot_all, by_arch, prepare
 
 # Counters that no other processor disturbs. Without the rest gcc would fold branches
 # that stand in the source, or copy them to other lines, before it counts them.
@@ -367,9 +367,8 @@ def judge(base, tree, counts):
 def result(base):
     """One sentence for the record."""
     chosen = [Machine(name) for name in default_machine_names()]
-    with cache_lock():
-        prepare(chosen)
-        found, problems = measure(base, chosen)
+    prepare(chosen)
+    found, problems = measure(base, chosen)
     problems += found.problems()
     if problems:
         raise Failure('\n'.join(problems))

@@ -10,8 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import assemble, boot, build, fetch, mails, packages, report
-from harness.__main__ import boot_and_read
+from harness import assemble, boot, build, fetch, mails, packages, report, suites
 from harness.assemble import git
 from harness.project import (CACHE, Base, Failure, Machine, cache_lock, main, output_of, relative,
                              run, say)
@@ -219,7 +218,7 @@ def boot_package(base, kernel):
         expectation = report.Expectation(base, arch=machine.arch)
         boot.accelerator(machine, plain.image)
         found = list(boot.some_at_a_time(
-            lambda each: boot_and_read(each, machine, expectation), (plain, kernel)))
+            lambda each: suites.boot_and_read(each, machine, expectation), (plain, kernel)))
         problems = compare_boots(*found)
         if problems:
             raise Failure('\n'.join(problems))

@@ -42,6 +42,13 @@ def only(base, patches):
     return part
 
 
+def new_options(base, patches):
+    """The options that some patches bring."""
+    return {option for patch in patches
+            for option in re.findall(r'^\+(?:menu)?config (\w+)$',
+                                     (base.dir / patch).read_text(), re.M)}
+
+
 def matches(pattern, result):
     """Whether a pattern names a case; one without a parameter names them all."""
     name = f'{result.suite}.{result.case}'
@@ -219,10 +226,8 @@ class Plan:
 
     def lost_options(self, applied):
         """The options that a kernel with only some of the patches has not, or must not set."""
-        lost = [*self.pending(applied), *(patch for patch, _ in self.rest[applied:])]
-        return {option for patch in lost
-                for option in re.findall(r'^\+(?:menu)?config (\w+)$',
-                                         (self.base.dir / patch).read_text(), re.M)}
+        return new_options(self.base, [*self.pending(applied),
+                                       *(patch for patch, _ in self.rest[applied:])])
 
     def unbuilt(self, applied):
         """The suites that cannot be compiled yet, and why."""

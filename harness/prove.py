@@ -11,16 +11,14 @@ from harness.project import (CACHE, Base, Failure, Machine, asked, base_names, c
                              machines, main, say, without_number)
 
 
-class ProvedKernel(build.Kernel):
-    """The base with all tests and the first patches that are none."""
+class Stage(build.Kernel):
+    """One of many kernels that are built in one tree; it lacks some of the patches."""
 
-    def __init__(self, plan, arch, tree, applied):
-        super().__init__(plan.base, arch, source=tree)
-        self.lost = plan.lost_options(applied)
-        self.flavour = f'patch-{applied}' if applied else 'stock'
-        self.name = f'Linux {assemble.tree_version(tree)} with ' \
-            f'{f"{applied} of {len(plan.rest)} patches" if applied else "the tests"} {arch}'
-        self.log = CACHE / 'log' / f'prove-{plan.base.name}-{arch}.log'
+    def __init__(self, base, arch, tree, flavour, lost):
+        super().__init__(base, arch, source=tree)
+        self.flavour = flavour
+        # The options that the missing patches bring.
+        self.lost = lost
         self.programs = False
 
     def tests_fragment(self):
@@ -35,6 +33,17 @@ class ProvedKernel(build.Kernel):
 
     def test_modules(self):
         return super().test_modules() if self.programs else []
+
+
+class ProvedKernel(Stage):
+    """The base with all tests and the first patches that are none."""
+
+    def __init__(self, plan, arch, tree, applied):
+        super().__init__(plan.base, arch, tree, f'patch-{applied}' if applied else 'stock',
+                         plan.lost_options(applied))
+        self.name = f'Linux {assemble.tree_version(tree)} with ' \
+            f'{f"{applied} of {len(plan.rest)} patches" if applied else "the tests"} {arch}'
+        self.log = CACHE / 'log' / f'prove-{plan.base.name}-{arch}.log'
 
 
 def boot_cases(kernel, machine, proofs):
@@ -86,14 +95,19 @@ def measure_arch(kernel, proofs):
     by_machine = {}
     for one in proofs:
         by_machine.setdefault(one.machine, []).append(one)
-    # Once, before several threads want these.
-    boot.accelerator(Machine(proofs[0].machine), kernel.image)
-    kernel.pack_tests()
     seen = {}
-    for found in boot.some_at_a_time(lambda name: measure(kernel, Machine(name), by_machine[name]),
-                                     by_machine):
+    for found in on_machines(kernel, [Machine(name) for name in by_machine],
+                             lambda machine: measure(kernel, machine, by_machine[machine.name])):
         seen |= found
     return seen
+
+
+def on_machines(kernel, chosen, function):
+    """What a function that boots a kernel returns for each machine."""
+    # Once, before several threads want these.
+    boot.accelerator(chosen[0], kernel.image)
+    kernel.pack_tests()
+    return boot.some_at_a_time(function, chosen)
 
 
 def measure_step(plan, tree, applied, proofs):

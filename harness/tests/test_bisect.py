@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-from harness import assemble, bisect
+from harness import assemble, bisect, compilers, history, passes
 from harness.tests import KernelCase
 
 
@@ -8,6 +8,7 @@ class Fake:
 
     log = []
     forced = ()
+    depending = ['XEN']
 
     def __init__(self, base, tree, option=None):
         self.tree, self.option = tree, option
@@ -19,18 +20,15 @@ class Fake:
     def has(self, option):
         return option in self.forced
 
-    def warnings(self, kconfig, sources, depends):
+    def warnings(self, kconfig, sources):
         self.log.append((self.option, sorted(sources)))
-        objects = [name[:-2] + '.o' for name in sources]
-        if any(self.option not in depends.get(name, [self.option]) for name in objects):
-            return [], ''
-        lines = [f'{name}:{number}:1: warning: {line}' for name in sources
-                 for number, line in enumerate((self.tree / name).read_text().splitlines(), 1)
-                 if line == 'bad' or line == f'bad without {self.option}']
-        return objects, '\n'.join(lines)
+        return {name: '\n'.join(
+            f'{name}:{number}:1: warning: {line}'
+            for number, line in enumerate((self.tree / name).read_text().splitlines(), 1)
+            if line == 'bad' or line == f'bad without {self.option}') for name in sources}
 
-    def depends(self, objects):
-        return {name: ['XEN'] for name in objects}
+    def depends(self, source):
+        return self.depending
 
 
 class Bisect(KernelCase):
@@ -66,7 +64,13 @@ class Bisect(KernelCase):
                          ['6.18: "driver: need Xen" without XEN: driver.c: warning: bad without XEN'])
 
     def test_configurations_that_have_a_warning_are_named(self):
-        self.assertEqual(bisect.name_of([None, 'XEN']), 'with everything')
+        self.patch(Fake, 'depending', ['XEN', 'KUNIT'])
+        self.commit('driver: go wrong', driver=self.driver('bad without XEN\nbad without KUNIT'))
+        self.commit('driver: go on', driver=self.driver('bad'))
+        self.assertEqual(bisect.check(self.base), [
+            '6.18: "driver: go wrong" without KUNIT: driver.c: warning: bad without KUNIT',
+            '6.18: "driver: go wrong" without XEN: driver.c: warning: bad without XEN',
+            '6.18: "driver: go on" with everything: driver.c: warning: bad'])
         self.assertEqual(bisect.name_of(['SWIOTLB', 'XEN']), 'without SWIOTLB on i386 or XEN')
 
     def test_objects_that_do_not_depend_on_an_option_are_not_compiled_without_it(self):
@@ -77,28 +81,99 @@ class Bisect(KernelCase):
         self.commit('driver: go wrong', driver=self.driver('bad'))
         first = bisect.check(self.base)
         Fake.log.clear()
+        self.patch(assemble, 'check_out', None)
         self.assertEqual(bisect.check(self.base), first)
         self.assertEqual(Fake.log, [])
-        self.commit('driver: go on', driver=self.driver('more'))
-        self.assertEqual(bisect.check(self.base), first)
-        self.assertEqual({tuple(sources) for _, sources in Fake.log}, {('driver.c',)})
-        self.assertEqual([option for option, _ in Fake.log], [None, None, 'XEN', 'XEN'])
 
-    def test_includers_of_a_changed_header(self):
-        (self.work / 'tests' / 'inner.h').write_text('')
-        (self.work / 'tests' / 'outer.h').write_text('#include "inner.h"\n')
-        (self.work / 'tests' / 'user_kunit.c').write_text('#include "outer.h"\n')
-        self.commit('driver: add headers')
-        series = bisect.Series(self.base)
-        self.assertEqual(series.affected(series.commits[-1]), {'tests/user_kunit.c'})
-        self.assertEqual(series.including(series.commits[-1], {'inner.h'}, 'h'),
-                         {'tests/outer.h'})
-        self.assertEqual(series.including(series.commits[-1], {'other.h'}, 'c'), set())
+    def test_new_commit_costs_what_it_changes(self):
+        bisect.check(self.base)
+        Fake.log.clear()
+        self.commit('driver: go on', driver=self.driver('more'))
+        bisect.check(self.base)
+        self.assertEqual(Fake.log, [(None, ['driver.c']), ('XEN', ['driver.c'])])
+
+    def test_same_content_in_another_commit_is_known(self):
+        bisect.check(self.base)
+        Fake.log.clear()
+        assemble.git(self.work, 'commit', '--quiet', '--amend', '--message', 'driver: say more')
+        self.write_back(self.work)
+        self.assertEqual(bisect.check(self.base), [])
+        self.assertEqual(Fake.log, [])
+
+    def test_header_makes_a_result_another(self):
+        self.commit('driver: include', driver=self.driver('#include "driver.h"'))
+        bisect.check(self.base)
+        Fake.log.clear()
+        (self.work / 'driver.h').write_text('')
+        self.commit('driver: add the header')
+        bisect.check(self.base)
+        self.assertIn((None, ['driver.c']), Fake.log)
+
+    def test_commits_share_a_check_out(self):
+        bisect.check(self.base)
+        Fake.log.clear()
+        self.commit('other: come', **{'tests/other': 'bad without XEN\n'})
+        self.commit('driver: go on', driver=self.driver('more'))
+        checked_out = []
+        check_out = assemble.check_out
+        self.patch(assemble, 'check_out', lambda repo, tree, commit: (
+            checked_out.append(commit), check_out(repo, tree, commit)))
+        self.assertEqual(bisect.check(self.base),
+                         ['6.18: "other: come" without XEN: tests/other.c: warning: bad without '
+                          'XEN'])
+        self.assertEqual(Fake.log, [(None, ['tests/other.c']), ('XEN', ['tests/other.c']),
+                                    # What it is compared with has no such file.
+                                    ('XEN', []), (None, ['driver.c']), ('XEN', ['driver.c'])])
+        commits = [commit.name for commit in history.Series(self.base).commits]
+        self.assertEqual(checked_out, [commits[3], commits[1], commits[3]])
+
+    def test_commit_before_is_only_compiled_for_what_has_a_warning(self):
+        self.commit('driver: go wrong', driver=self.driver('bad'))
+        bisect.check(self.base)
+        self.assertEqual([option for option, sources in Fake.log if sources == ['driver.c']],
+                         [None, 'XEN'] * 3)
+
+    def test_interrupted_run_goes_on(self):
+        work = Fake.warnings
+
+        def interrupted(step, kconfig, sources):
+            if Fake.log:
+                raise KeyboardInterrupt
+            return work(step, kconfig, sources)
+        self.patch(Fake, 'warnings', interrupted)
+        with self.assertRaises(KeyboardInterrupt):
+            bisect.check(self.base)
+        self.assertEqual(Fake.log, [(None, ['driver.c'])])
+        self.patch(Fake, 'warnings', work)
+        bisect.check(self.base)
+        self.assertEqual(Fake.log[:3], [(None, ['driver.c']), ('XEN', ['driver.c']),
+                                        (None, ['driver.c', 'tests/driver_kunit.c'])])
+
+    def test_what_it_is_doing(self):
+        bisect.check(self.base)
+        self.assertIn('compile commit 1 of 2, "driver: spell ten": 1 file\n',
+                      self.output.getvalue())
 
     def test_option_that_stays_on_is_said(self):
         self.patch(Fake, 'forced', ('XEN',))
         bisect.check(self.base)
         self.assertIn('XEN cannot be turned off', self.output.getvalue())
+
+
+class Record(KernelCase):
+    def test_sentence(self):
+        self.patch(bisect, 'compile_commits', lambda base: ([], 8))
+        self.patch(passes, 'check', lambda base: [])
+        self.patch(passes, 'chosen_machines', lambda: ['one', 'two'])
+        self.patch(passes.Walk, 'tested', lambda walk: walk.series.commits[1:])
+        self.assertEqual(bisect.result(self.base),
+                         '2 commits compile without a new warning in 8 configurations, and the 1 '
+                         'that have tests pass them on 2 machines')
+
+    def test_problems_are_no_result(self):
+        self.patch(bisect, 'compile_commits', lambda base: (['a warning'], 8))
+        self.patch(passes, 'check', lambda base: ['a failure'])
+        self.fails('a warning\na failure', bisect.result, self.base)
 
 
 class Configuration(KernelCase):
@@ -118,3 +193,42 @@ class Configuration(KernelCase):
         self.assertIn('CONFIG_X86_PAE=y\n', step.fragment())
         self.assertNotIn('CONFIG_INTEL_IOMMU=y', step.fragment())
         self.assertIn('ARCH=x86_64', self.step().make())
+
+
+class Output(KernelCase):
+    TEXT = '''  GEN     Makefile
+  CC [M]  drivers/a.o
+../drivers/a.c:1:2: warning: unused
+  CC      drivers/b.o
+make[3]: *** [drivers/b.o] Error 1
+'''
+
+    def test_each_object_has_its_own_warnings(self):
+        said = bisect.by_object(self.TEXT, ['drivers/a.o', 'drivers/b.o'])
+        self.assertEqual(compilers.normalise(said['drivers/a.o']),
+                         {'drivers/a.c: warning: unused'})
+        self.assertEqual(compilers.normalise(said['drivers/b.o']), set())
+
+    def test_what_belongs_to_no_object_is_about_each(self):
+        said = bisect.by_object('  CC      kernel/bounds.s\nx.h:1:1: error: what\n' + self.TEXT,
+                                ['drivers/a.o', 'drivers/b.o'])
+        for name in said:
+            self.assertIn('x.h: error: what', compilers.normalise(said[name]))
+
+    def test_object_that_is_not_there_and_nobody_says_why(self):
+        step = bisect.Step(self.base, self.kernel)
+        self.patch(bisect.Step, 'configure_for', lambda *arguments: None)
+        self.patch(bisect.Step, 'enabled', lambda *arguments: ['driver.o'])
+        self.patch(bisect.Step, 'compile', lambda *arguments: '  CC      other.o\n')
+        self.fails('driver.o was not compiled', step.warnings, [], ['driver.c'])
+        self.patch(bisect.Step, 'compile', lambda *arguments: '  CC      driver.o\n'
+                                                              'driver.c:1:1: error: no\n')
+        self.assertIn('error: no', step.warnings([], ['driver.c'])['driver.c'])
+
+    def test_options_that_an_object_depends_on(self):
+        step = bisect.Step(self.base, self.kernel)
+        step.dir.mkdir()
+        self.assertEqual(step.depends('driver.c'), list(bisect.WITHOUT))
+        (step.dir / '.driver.o.cmd').write_text('  $(wildcard include/config/XEN) \\\n'
+                                                '  $(wildcard include/config/KUNIT_X) \\\n')
+        self.assertEqual(step.depends('driver.c'), ['XEN'])

@@ -4,7 +4,7 @@ import re
 import types
 
 from harness import __main__ as commands
-from harness import assemble, boot, build, project, sanitizers
+from harness import assemble, boot, build, project, sanitizers, suites
 from harness.tests import Case
 
 
@@ -96,8 +96,8 @@ class Sanitizing(Case):
         for kind in (None, 'memory'):
             kernel = self.kernel(kind)
             kernel.with_series, kernel.pack_tests = False, lambda: 'initramfs'
-            said.append(commands.boot_and_read(kernel, project.Machine('xen'),
-                                               expectation).problems)
+            said.append(suites.boot_and_read(kernel, project.Machine('xen'),
+                                             expectation).problems)
         (*_, plain, _, short), (*_, poisoned, _, long) = booted
         self.assertNotIn('poison', plain)
         self.assertIn('page_poison=1 ', poisoned)
