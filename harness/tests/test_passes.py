@@ -167,12 +167,13 @@ class Kernels(Case):
 class Reading(Case):
     def test_what_the_kernel_is_told(self):
         told = []
-        self.patch(boot, 'boot', lambda *arguments: told.append(arguments))
+        self.patch(boot, 'boot', lambda *arguments: told.append(arguments)
+                   or boot.Boot('/dev/null'))
         self.patch(report, 'Report', lambda *arguments: types.SimpleNamespace(
             problems=[], outcomes=[]))
         kernel = types.SimpleNamespace(
             base=project.Base('6.18'), flavour='commit-1', image='image', source=None,
-            sanitized=False, with_series=True, pack_tests=lambda: 'initrd')
+            append='', timeout=1, signs=(), with_series=True, pack_tests=lambda: 'initrd')
         machine = project.Machine('x86_64-direct')
         expectation = types.SimpleNamespace(pattern=None, suites={'a': {'b'}}, programs={},
                                             arguments=lambda: 'none')
@@ -180,7 +181,7 @@ class Reading(Case):
         expectation.suites = {}
         suites.boot_and_read(kernel, machine, expectation)
         self.assertEqual([arguments[3] for arguments in told],
-                         [' -- none', 'kunit.enable=0 -- none'])
+                         [' -- none', ' kunit.enable=0 -- none'])
         self.assertEqual(told[0][4].name, 'boot-6.18-commit-1-x86_64-direct.log')
 
     def test_machines_that_are_booted(self):
