@@ -6,8 +6,8 @@ import sys
 import time
 import unittest
 
-from harness import (assemble, bench, build, check, mails, outcomes, packages, prove, report,
-                     sanitizers, shell, suites)
+from harness import (assemble, bench, build, check, coverage, mails, mutate, outcomes, packages,
+                     prove, report, sanitizers, shell, suites, verify)
 from harness.project import (CACHE, Base, Failure, asked, base_names, cache_lock, machines, main,
                              say)
 
@@ -44,7 +44,11 @@ def test():
         (CACHE / 'log').mkdir(parents=True, exist_ok=True)
         totals = [] if pattern else [test_harness()]
         for base in chosen_bases:
-            totals += [suites.test_base(base, chosen, pattern, kind) for kind in kinds]
+            for kind in kinds:
+                total, text = suites.test_base(base, chosen, pattern, kind)
+                totals.append(total)
+                if kind:
+                    say(text)
     passed, failed, skipped = (sum(column) for column in zip(*totals))
     say(f'{passed} passed, {failed} failed, {skipped} skipped')
     return failed > 0 or passed == 0
@@ -109,7 +113,8 @@ def start_shell():
 
 COMMANDS = {
     'run': run, 'test': test, 'prove': prove.command, 'shell': start_shell,
-    'check': check.command,
+    'check': check.command, 'coverage': coverage.command, 'mutate': mutate.command,
+    'verify': verify.command,
     'tree': lambda: assemble.command('tree'), 'refresh': lambda: assemble.command('refresh'),
     'series': mails.command, 'bench': bench.command,
 }

@@ -306,18 +306,23 @@ def check_rpm(base):
             f'very files of the series, with -S {" and -S ".join(ways)}, without fuzz.')
 
 
-def result(base):
+def everything(base):
     """Sentences that say what has been tried and seen."""
     tree, text = tree_for_debian(base)
     kernel = Packaged(base, tree).build()
     return [text, boot_package(base, kernel), check_rpm(base)]
 
 
+def result(base):
+    """The same for the record."""
+    return ' '.join(everything(base))
+
+
 STEPS = {
     'patches': lambda base: [tree_for_debian(base)[1]],
     'package': lambda base: [str(Packaged(base, tree_for_debian(base)[0]).build().package())],
     'rpm': lambda base: [check_rpm(base)],
-    'all': result,
+    'all': everything,
 }
 
 

@@ -216,7 +216,7 @@ def conclusion(plan, proofs, unproven):
     text = (f'Linux {plan.base.version}: {len(patches) - len(unproven)} of {len(patches)} patches '
             f'are proven, by cases that fail without the patch and pass with it')
     if plan.untested and not is_narrowed():
-        text += f'; {len(plan.untested)} more have none, for the reasons above'
+        text += f'; {len(plan.untested)} more have none, for the reasons that are given'
     return text + '.'
 
 
@@ -243,6 +243,17 @@ def prove_base(plan, proofs):
     unproven = show(plan, proofs, seen)
     say('\n' + conclusion(plan, proofs, unproven))
     return not unproven
+
+
+def result(base):
+    """One sentence for the record; None if nothing says what proves the patches of the base."""
+    if not proof.path(base).is_file():
+        return None
+    plan = proof.Plan(base).checked()
+    proofs = chosen_proofs(plan)
+    if not prove_base(plan, proofs):
+        raise Failure(f'not every patch of {base.name} is proven')
+    return conclusion(plan, proofs, [])
 
 
 def chosen_bases():

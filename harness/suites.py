@@ -2,7 +2,7 @@
 """Boot machines for the suites and programs of a base, and read what became of them."""
 
 from harness import boot, build, outcomes, report, sanitizers, xen
-from harness.project import CACHE, Base, base_names, default_machine_names, say
+from harness.project import CACHE, Base, Failure, base_names, default_machine_names, say
 
 # Base, machine, suite and its counts.
 LINE = '{:5} {:16} {:16} {} passed, {} failed, {} skipped'
@@ -55,7 +55,7 @@ def boot_all(boots):
 
 
 def test_base(base, chosen, pattern, kind=None):
-    """Every suite on every machine for one base, one line each."""
+    """Every suite on every machine for one base, one line each; the sum in numbers and words."""
     total = [0, 0, 0]
     reports = []
     for arch, group in by_arch(chosen).items():
@@ -75,7 +75,18 @@ def test_base(base, chosen, pattern, kind=None):
         total[1] += len(unproven)
         for name in unproven:
             say(f'    {name} was skipped on every machine')
+    names = [machine.name for machine in chosen]
     if kind:
         found = sum(len(report.splats) for report in reports)
-        say(sanitizers.sentence(base, kind, [machine.name for machine in chosen], total, found))
-    return total
+        return total, sanitizers.sentence(base, kind, names, total, found)
+    return total, (f'{total[0]} passed, {total[1]} failed, {total[2]} skipped on '
+                   f'{", ".join(names)}')
+
+
+def result(base, chosen, kind=None):
+    """One sentence for the record."""
+    prepare(chosen)
+    total, text = test_base(base, chosen, None, kind)
+    if total[1] or not total[0]:
+        raise Failure(text)
+    return text

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make verify: what takes too long for every commit, and what was found the last time."""
+
+import os
+import sys
+import time
+
+from harness import (architectures, bisect, coverage, debian, mutate, packages, prove, readme,
+                     record, sanitizers, suites)
+from harness.project import (Base, Failure, Machine, asked, base_names, cache_lock,
+                             default_machine_names, machine_names, main, say)
+
+
+def default_machines():
+    return [Machine(name) for name in default_machine_names()]
+
+
+def other_machines():
+    """Those that are not booted unless asked for."""
+    return [Machine(name) for name in machine_names() if name not in default_machine_names()]
+
+
+def sanitized(kind):
+    return lambda base: suites.result(base, default_machines(), kind)
+
+
+# Each returns a sentence, or None if it is not for the base; those first that take least.
+CHECKS = {
+    'architectures': architectures.result,
+    'distributions': debian.result,
+    'machines': lambda base: suites.result(base, other_machines()),
+    'proof': prove.result,
+    'coverage': coverage.result,
+    **{f'sanitizers-{kind}': sanitized(kind) for kind in sanitizers.KINDS},
+    'mutation': mutate.result,
+    'bisect': bisect.result,
+}
+
+
+def chosen_checks():
+    """What CHECK= selects, all by default."""
+    wanted = os.environ.get('CHECK', '').replace(',', ' ').split()
+    for name in wanted:
+        if name not in CHECKS:
+            raise Failure(f'unknown CHECK={name}: choose one of {", ".join(CHECKS)}')
+    return list(dict.fromkeys(wanted or CHECKS))
+
+
+def run_check(base, name):
+    """What a check says, in words; whether that is good."""
+    try:
+        return CHECKS[name](base), True
+    except Failure as failure:
+        say(str(failure))
+        return f'FAILED: {str(failure).splitlines()[0]}', False
+
+
+def command():
+    for name in ('MACHINE', 'SUITE', 'PATCH', 'FILE', 'KERNEL'):
+        if os.environ.get(name):
+            raise Failure(f'make verify is about all of a series on its own base: not with {name}=')
+    chosen, bases = chosen_checks(), asked('BASE', base_names(), Base)
+    at = record.commit() if os.environ.get('RECORD') else None
+    packages.ensure(packages.CHECK, packages.CROSS, packages.DISTRIBUTIONS)
+    packages.for_arch(*{machine.arch for machine in map(Machine, machine_names())})
+    failed = False
+    with cache_lock():
+        for base in bases:
+            for name in chosen:
+                start = time.monotonic()
+                text, good = run_check(base, name)
+                failed = failed or not good
+                if not text:
+                    continue
+                say(f'{base.name} {name}: {text} ({time.monotonic() - start:.0f} s)')
+                if at:
+                    record.keep(base, name, text, at)
+    if at:
+        readme.update()
+    return failed
+
+
+if __name__ == '__main__':
+    main(command, *sys.argv[1:])
