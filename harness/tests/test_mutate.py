@@ -203,4 +203,4 @@ class Chosen(Case):
             self.assertFalse(mutate.is_ours_to_break(name))
 
     def test_every_machine_is_in_the_order(self):
-        self.assertEqual(sorted(mutate.ORDER), project.machine_names())
+        self.assertEqual(sorted(mutate.ORDER), project.default_machine_names())
