@@ -598,14 +598,17 @@ KUNIT_ARRAY_PARAM_DESC(mask, mask_params, interface.desc);
  */
 static const char *put_buffer_high(struct kunit *test)
 {
-	const struct interface_param *param = test->param_value;
-	struct dma_direct_ctx *ctx = test->priv;
+	const struct interface_param *param;
+	struct dma_direct_ctx *ctx;
 
 	if (!IS_ENABLED(CONFIG_HIGHMEM))
 		return "";
+
+	param = test->param_value;
 	if (param->interface == MAP_SINGLE)
 		return " has a kernel address";
 
+	ctx = test->priv;
 	ctx->pages[OBSTACLE] = dma_direct_alloc_page(test, GFP_HIGHUSER);
 	return "";
 }
