@@ -31,13 +31,10 @@ def mainline(base, patch):
 
 
 def series_table():
-    rows = ['| base | | what the patch does | mainline | tested on |', '|---|---|---|---|---|']
+    rows = ['| base | | what the patch does | mainline |', '|---|---|---|---|']
     for base in map(Base, base_names()):
-        tested = record.where_tested(base)
-        for number, (patch, _) in enumerate(base.series(), 1):
-            where = tested.get(without_number(patch), '')
-            rows.append(f'| {base.name} | {number} | {subject(base, patch)} '
-                        f'| {mainline(base, patch)} | {where} |')
+        rows += [f'| {base.name} | {number} | {subject(base, patch)} | {mainline(base, patch)} |'
+                 for number, (patch, _) in enumerate(base.series(), 1)]
     return rows
 
 

@@ -29,12 +29,10 @@ def commit():
     return output_of(['git', '-C', str(ROOT), 'rev-parse', '--short=12', 'HEAD']).strip()
 
 
-def keep(base, check, result, at, tested=None):
-    """Replace the result of a check; tested says of each patch where its code was run."""
+def keep(base, check, result, at):
+    """Replace the result of a check."""
     results = load(base)
     results[check] = {'commit': at, 'series': base.digest(), 'result': result}
-    if tested is not None:
-        results[check]['tested'] = tested
     path(base).write_text(write(results))
 
 
@@ -45,10 +43,6 @@ def write(results):
         text += f'\n[{json.dumps(check)}]\n'
         text += ''.join(f'{key} = {json.dumps(found[key], ensure_ascii=False)}\n'
                         for key in ('commit', 'series', 'result'))
-        if 'tested' in found:
-            text += f'\n[{json.dumps(check)}.tested]\n'
-            text += ''.join(f'{json.dumps(patch)} = {json.dumps(where)}\n'
-                            for patch, where in sorted(found['tested'].items()))
     return text
 
 
@@ -62,8 +56,3 @@ def table(bases):
             rows.append(f'| {base.name} | {check} | {found["result"]} '
                         f'| {found["commit"]}{since} |')
     return rows
-
-
-def where_tested(base):
-    """For each patch the machines on which code that it adds was run."""
-    return load(base).get('coverage', {}).get('tested', {})

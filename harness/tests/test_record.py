@@ -36,12 +36,6 @@ class RecordTest(unittest.TestCase):
         self.assertEqual(self.rows(), [
             '| 6.18 | bisect | 3 commits | def, the series has changed since |'])
 
-    def test_keeps_where_patches_were_tested(self):
-        self.assertEqual(record.where_tested(self.base), {})
-        record.keep(self.base, 'coverage', '1 line', 'abc', {'a.b-c.patch': 'xen'})
-        record.keep(self.base, 'bisect', '2 commits', 'abc')
-        self.assertEqual(record.where_tested(self.base), {'a.b-c.patch': 'xen'})
-
     def test_writes_toml_whatever_the_result(self):
         text = record.write({'a': {'commit': 'c', 'series': 's', 'result': 'a "\\" and\ttab é'}})
         self.assertEqual(tomllib.loads(text)['a']['result'], 'a "\\" and\ttab é')
