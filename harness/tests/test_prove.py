@@ -223,7 +223,7 @@ class WholeCommand(SeriesCase):
                       'of the cases\n', text)
         self.assertTrue(text.endswith(
             '3 of 3 patches are proven, by cases that fail without the patch and pass with it; '
-            '1 more have none, for the reasons above.\n'))
+            '1 more have none, for the reasons that are given.\n'))
         self.assertEqual([kernel.flavour for kernel in self.built],
                          ['stock', 'patch-1', 'patch-2', 'patch-3'])
         self.assertEqual([kernel.programs for kernel in self.built], [True, True, True, False])
