@@ -48,6 +48,31 @@ static inline u32 *kunit_dma_debug_value(const char *name)
 	return value;
 }
 
+/**
+ * kunit_dma_slots() - Count the bounce slots in use
+ * @dev: the device whose SWIOTLB pool it is about
+ *
+ * Linux 7.x counts them for a pool only if it is booted with
+ * swiotlb=track_hiwater.
+ *
+ * Return: the slots that all devices of the pool use, or 0 if nobody counts.
+ */
+static inline unsigned long kunit_dma_slots(struct device *dev)
+{
+#if defined(CONFIG_SWIOTLB) && defined(CONFIG_DEBUG_FS)
+	if (dev->dma_io_tlb_mem)
+		return atomic_long_read(&dev->dma_io_tlb_mem->total_used);
+#endif
+	return 0;
+}
+
+/*
+ * The widest DMA mask for a device that may be behind an IOMMU. The IOMMU API takes
+ * addresses as unsigned long: in a 32-bit kernel those above 4 GiB, which a device
+ * with a wider mask gets when there are no others, are not mapped.
+ */
+#define KUNIT_DMA_MASK		DMA_BIT_MASK(BITS_PER_LONG)
+
 /* As many ranges of I/O virtual addresses as a test may lose */
 #define KUNIT_DMA_PROBES	32
 
@@ -87,10 +112,7 @@ static inline struct kunit_dma_usage kunit_dma_usage(struct device *dev)
 	struct kunit_dma_usage usage = {};
 	int i;
 
-#if defined(CONFIG_SWIOTLB) && defined(CONFIG_DEBUG_FS)
-	if (dev->dma_io_tlb_mem)
-		usage.slots = atomic_long_read(&dev->dma_io_tlb_mem->total_used);
-#endif
+	usage.slots = kunit_dma_slots(dev);
 	if (total && unused)
 		usage.entries = *total - *unused;
 	if (errors)

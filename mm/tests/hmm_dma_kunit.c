@@ -129,7 +129,7 @@ static int hmm_dma_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return ret;
-	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+	ret = dma_set_mask_and_coherent(&pdev->dev, KUNIT_DMA_MASK);
 	if (ret)
 		return ret;
 

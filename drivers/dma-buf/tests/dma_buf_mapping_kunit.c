@@ -24,16 +24,15 @@
 
 #include <kunit/device.h>
 #include <kunit/dma.h>
+#include <kunit/override.h>
 #include <kunit/test.h>
 #include <kunit/tracepoint.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-buf-mapping.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
-#include <linux/error-injection.h>
 #include <linux/iommu.h>
 #include <linux/kallsyms.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -145,7 +144,8 @@ struct mapping_ctx {
 	unsigned long seg_boundary;
 	struct task_struct *task;
 	struct task_struct *watched;		/* while it maps */
-	bool override;				/* while it maps */
+	struct kunit_calls calls;		/* while it maps */
+	unsigned int nth;			/* the call that fails, or 0 */
 	unsigned int allocations;		/* by the last attempt to map */
 	unsigned int printed;			/* likewise */
 	long balance;				/* of kmalloc() and kfree() */
@@ -257,126 +257,17 @@ static const struct kunit_probe probes[] = {
 	{ "console", saw_console },
 };
 
-/*
- * Functions that return what the test says. A module cannot do that, since
- * override_function_with_return() is not exported.
- */
-
-#define CAN_OVERRIDE	(IS_ENABLED(CONFIG_FUNCTION_ERROR_INJECTION) && \
-			 IS_BUILTIN(CONFIG_DMA_BUF_MAPPING_KUNIT_TEST))
-
-static struct {
-	struct task_struct *task;	/* while calls are overridden */
-	unsigned int nth;		/* the call that fails */
-	unsigned int calls;
-} failure;
-
-#if CAN_OVERRIDE
-static int override(struct pt_regs *regs, unsigned long value)
-{
-	regs_set_return_value(regs, value);
-	override_function_with_return(regs);
-	return 1;
-}
-#else
-static int override(struct pt_regs *regs, unsigned long value)
-{
-	return 0;
-}
-#endif
-
-/* A kprobe is an interrupt of its own: only a softirq can be told from the task. */
-static bool is_overridden(void)
-{
-	return current == failure.task && !in_serving_softirq();
-}
-
-static int fail_nth(struct pt_regs *regs, unsigned long value)
-{
-	if (!is_overridden() || ++failure.calls != failure.nth)
-		return 0;
-
-	return override(regs, value);
-}
-
-static int fail_with_error(struct kprobe *kprobe, struct pt_regs *regs)
-{
-	return fail_nth(regs, -ENOSPC);
-}
-
-static int fail_with_true(struct kprobe *kprobe, struct pt_regs *regs)
-{
-	return fail_nth(regs, true);
-}
-
-static int fail_mapping(struct kprobe *kprobe, struct pt_regs *regs)
-{
-	return fail_nth(regs, DMA_MAPPING_ERROR);
-}
-
-static int answer_false(struct kprobe *kprobe, struct pt_regs *regs)
-{
-	return is_overridden() ? override(regs, false) : 0;
-}
-
-static int answer_host_bridge(struct kprobe *kprobe, struct pt_regs *regs)
-{
-	if (!is_overridden())
-		return 0;
-
-	return override(regs, PCI_P2PDMA_MAP_THRU_HOST_BRIDGE);
-}
-
-/* With this the kprobe is not optimised to a jump, which cannot override. */
-static void nothing_more(struct kprobe *kprobe, struct pt_regs *regs,
-			 unsigned long flags)
-{
-}
-
-static struct kprobe fallible[] = {
-	{ .symbol_name = "should_failslab", .pre_handler = fail_with_error },
-	{ .symbol_name = "should_fail_alloc_page", .pre_handler = fail_with_true },
-	{ .symbol_name = "dma_iova_link", .pre_handler = fail_with_error },
-	{ .symbol_name = "dma_iova_sync", .pre_handler = fail_with_error },
-	{ .symbol_name = "dma_map_phys", .pre_handler = fail_mapping },
+/* What can fail while ranges are mapped, and how it says so */
+static const struct fallible {
+	const char *function;
+	unsigned long failure;
+} fallible[] = {
+	{ "should_failslab", -ENOSPC },
+	{ "should_fail_alloc_page", true },
+	{ "dma_iova_link", -ENOSPC },
+	{ "dma_iova_sync", -ENOSPC },
+	{ "dma_map_phys", DMA_MAPPING_ERROR },
 };
-
-static struct kprobe no_free_range = {
-	.symbol_name = "dma_iova_try_alloc", .pre_handler = answer_false,
-};
-
-static struct kprobe through_host_bridge = {
-	.symbol_name = "pci_p2pdma_map_type", .pre_handler = answer_host_bridge,
-};
-
-static void remove_kprobe(void *kprobe)
-{
-	unregister_kprobe(kprobe);
-}
-
-static void add_kprobe(struct kunit *test, struct kprobe *kprobe)
-{
-	/* The same one is used by several tests: start from its description. */
-	*kprobe = (struct kprobe) {
-		.symbol_name = kprobe->symbol_name,
-		.pre_handler = kprobe->pre_handler,
-		.post_handler = nothing_more,
-	};
-	KUNIT_ASSERT_EQ_MSG(test, 0, register_kprobe(kprobe), "%s",
-			    kprobe->symbol_name);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, remove_kprobe, kprobe));
-}
-
-static void need_override(struct kunit *test)
-{
-	struct mapping_ctx *ctx = test->priv;
-
-	if (!CAN_OVERRIDE)
-		kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, and to be built in");
-
-	ctx->override = true;
-}
 
 /* Routes */
 
@@ -454,13 +345,12 @@ static void use_route(struct kunit *test, enum route route)
 		if (!wants_iommu)
 			kunit_skip(test, "the host bridge routes between no ports");
 		/* The IOMMU is the real one, only the answer is not. */
-		need_override(test);
-		add_kprobe(test, &through_host_bridge);
+		kunit_override_every(test, &ctx->calls, "pci_p2pdma_map_type",
+				     PCI_P2PDMA_MAP_THRU_HOST_BRIDGE);
 	}
-	if (route == ROUTE_IOMMU_FULL) {
-		need_override(test);
-		add_kprobe(test, &no_free_range);
-	}
+	if (route == ROUTE_IOMMU_FULL)
+		kunit_override_every(test, &ctx->calls, "dma_iova_try_alloc",
+				     false);
 
 	use_client(test, pdev);
 }
@@ -529,9 +419,9 @@ static int map_for(struct kunit *test, enum dma_data_direction dir)
 	ctx->allocations = 0;
 	ctx->printed = 0;
 	ctx->watched = current;
-	failure.task = ctx->override ? current : NULL;
+	kunit_begin_calls(&ctx->calls, ctx->nth);
 	sgt = dma_buf_map_attachment(ctx->attach, dir);
-	failure.task = NULL;
+	kunit_end_calls(&ctx->calls);
 	ctx->watched = NULL;
 	dma_resv_unlock(ctx->dmabuf->resv);
 	if (IS_ERR(sgt))
@@ -1132,7 +1022,7 @@ static void refuses_memory_out_of_dma_mask_quietly(struct kunit *test)
 
 /* Errors */
 
-static void fail_one_call(struct kunit *test, unsigned int nth)
+static bool fail_nth_call(struct kunit *test, unsigned int nth)
 {
 	struct mapping_ctx *ctx = test->priv;
 	struct kunit_dma_usage before = kunit_dma_usage(ctx->dev);
@@ -1145,11 +1035,10 @@ static void fail_one_call(struct kunit *test, unsigned int nth)
 	    dma_get_max_seg_size(ctx->dev) < LARGE_RANGE)
 		before.iova = 0;
 
-	failure.calls = 0;
-	failure.nth = nth;
+	ctx->nth = nth;
 	ret = map(test);
-	failed = failure.calls >= nth;
-	failure.nth = 0;
+	failed = ctx->calls.nr >= nth;
+	ctx->nth = 0;
 
 	if (!ret) {
 		/* What failed was not needed, the allocator went another way. */
@@ -1165,6 +1054,8 @@ static void fail_one_call(struct kunit *test, unsigned int nth)
 			       "translated after failure %u", nth);
 	KUNIT_EXPECT_EQ_MSG(test, ctx->printed, 0, "failure %u is reported", nth);
 	kunit_expect_dma_usage(test, ctx->dev, &before);
+
+	return failed;
 }
 
 /*
@@ -1211,9 +1102,9 @@ static void fail_every_call(struct kunit *test, unsigned int entry_size)
 	struct mapping_ctx *ctx = test->priv;
 	struct dma_iova_state state = {};
 	unsigned int i, nth, failures = 0;
+	struct kunit_override *override;
 
 	use_route(test, param->route);
-	need_override(test);
 	use_ranges_with_own_page_tables(test);
 	dma_set_max_seg_size(ctx->dev, entry_size);
 
@@ -1228,14 +1119,13 @@ static void fail_every_call(struct kunit *test, unsigned int entry_size)
 		dma_iova_free(ctx->dev, &state);
 
 	for (i = 0; i < ARRAY_SIZE(fallible); i++) {
-		add_kprobe(test, &fallible[i]);
-		nth = 0;
-		do {
-			fail_one_call(test, ++nth);
+		override = kunit_override_nth(test, &ctx->calls,
+					      fallible[i].function,
+					      fallible[i].failure);
+		for (nth = 1; fail_nth_call(test, nth); nth++)
 			KUNIT_ASSERT_LT_MSG(test, nth, 10000,
 					    "there is always a failure");
-		} while (failure.calls >= nth);
-		kunit_release_action(test, remove_kprobe, &fallible[i]);
+		kunit_end_override(test, override);
 		failures += nth - 1;
 	}
 

@@ -12,16 +12,15 @@
  * after each case, as it would be when a driver is unbound.
  */
 
+#include <kunit/override.h>
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/err.h>
-#include <linux/error-injection.h>
 #include <linux/gfp.h>
 #include <linux/kernfs.h>
-#include <linux/kprobes.h>
 #include <linux/kstrtox.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
@@ -48,6 +47,7 @@ struct p2pdma_ctx {
 	struct pci_dev *peer;
 	void *group;
 	bool non_mappable_bars;
+	struct kunit_calls calls;	/* of which one fails */
 };
 
 static bool shown_in_sysfs(struct pci_dev *pdev)
@@ -585,85 +585,18 @@ static void callers_at_once_set_up_once(struct kunit *test)
 	}
 }
 
-/*
- * A kprobe lets one call fail. A module cannot do that, since
- * override_function_with_return() is not exported.
- */
-
-#define CAN_OVERRIDE	(IS_ENABLED(CONFIG_FUNCTION_ERROR_INJECTION) && \
-			 IS_BUILTIN(CONFIG_PCI_P2PDMA_KUNIT_TEST))
-
-static struct {
-	struct task_struct *task;	/* while a call may fail */
-	unsigned int nth;		/* the call that fails */
-	unsigned int calls;
-} failure;
-
-#if CAN_OVERRIDE
-static int fail_nth(struct pt_regs *regs, unsigned long value)
-{
-	/* A kprobe is an interrupt of its own: only a softirq can be told. */
-	if (current != failure.task || in_serving_softirq() ||
-	    ++failure.calls != failure.nth)
-		return 0;
-
-	regs_set_return_value(regs, value);
-	override_function_with_return(regs);
-	return 1;
-}
-#else
-static int fail_nth(struct pt_regs *regs, unsigned long value)
-{
-	return 0;
-}
-#endif
-
-static int fail_with_error(struct kprobe *kprobe, struct pt_regs *regs)
-{
-	return fail_nth(regs, -ENOMEM);
-}
-
-static int fail_with_null(struct kprobe *kprobe, struct pt_regs *regs)
-{
-	return fail_nth(regs, 0);
-}
-
-/* With this the kprobe is not optimised to a jump, which cannot override. */
-static void nothing_more(struct kprobe *kprobe, struct pt_regs *regs,
-			 unsigned long flags)
-{
-}
-
+/* What can fail while memory is provided, and how it says so */
 static const struct fallible {
-	const char *symbol;
-	kprobe_pre_handler_t handler;
+	const char *function;
+	unsigned long failure;
 } fallible[] = {
-	{ "devm_kmalloc", fail_with_null },
-	{ "__devm_add_action", fail_with_error },
-	{ "gen_pool_create", fail_with_null },
-	{ "sysfs_create_group", fail_with_error },
-	{ "devm_memremap_pages", fail_with_error },
+	{ "devm_kmalloc", 0 },
+	{ "__devm_add_action", -ENOMEM },
+	{ "gen_pool_create", 0 },
+	{ "sysfs_create_group", -ENOMEM },
+	{ "devm_memremap_pages", -ENOMEM },
+	{ "gen_pool_add_owner", -ENOMEM },
 };
-
-static void remove_kprobe(void *kprobe)
-{
-	unregister_kprobe(kprobe);
-}
-
-static void add_kprobe(struct kunit *test, const struct fallible *fallible)
-{
-	struct kprobe *kprobe;
-
-	kprobe = kunit_kzalloc(test, sizeof(*kprobe), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, kprobe);
-	kprobe->symbol_name = fallible->symbol;
-	kprobe->pre_handler = fallible->handler;
-	kprobe->post_handler = nothing_more;
-	KUNIT_ASSERT_EQ_MSG(test, 0, register_kprobe(kprobe), "%s",
-			    fallible->symbol);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, remove_kprobe, kprobe));
-}
 
 static const struct failure_param {
 	const char *desc;
@@ -673,7 +606,7 @@ static const struct failure_param {
 	/* what is kept for the device, and what releases it */
 	{ "without pages", .failures = 2 },
 	/* also the pool, its directory, the pages, what is kept for them */
-	{ "with pages", .pages = true, .failures = 7 },
+	{ "with pages", .pages = true, .failures = 8 },
 };
 
 KUNIT_ARRAY_PARAM_DESC(failure, failure_params, desc);
@@ -692,22 +625,18 @@ static void any_failed_call_can_be_made_again(struct kunit *test)
 	int ret, undisturbed;
 	void *memory;
 
-	if (!CAN_OVERRIDE)
-		kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, and to be built in");
 	for (i = 0; i < ARRAY_SIZE(fallible); i++)
-		add_kprobe(test, &fallible[i]);
+		kunit_override_nth(test, &ctx->calls, fallible[i].function,
+				   fallible[i].failure);
 
 	KUNIT_ASSERT_EQ(test, 0, provide(ctx, param->pages));
 	undisturbed = release_managed(ctx);
 
 	for (;;) {
 		open_managed(test);
-		failure.nth = ++nth;
-		failure.calls = 0;
-		failure.task = current;
+		kunit_begin_calls(&ctx->calls, ++nth);
 		ret = provide(ctx, param->pages);
-		failure.task = NULL;
-		if (failure.calls < nth)
+		if (!kunit_end_calls(&ctx->calls))
 			break;
 
 		KUNIT_ASSERT_LT_MSG(test, nth, 100, "there is always a failure");

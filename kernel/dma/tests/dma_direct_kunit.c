@@ -16,8 +16,7 @@
  * A machine cannot have every obstacle at once. A case that needs another
  * machine is skipped and says which. Memory above the DMA mask is bounced only
  * if SWIOTLB has its pool below the mask; on x86_64 with 5 GiB of memory the
- * kernel parameter memmap=1792M$256M puts it below 28 bits. 7.x counts slots
- * in use only with swiotlb=track_hiwater.
+ * kernel parameter memmap=1792M$256M puts it below 28 bits.
  *
  * A scatterlist has three entries, one page each, and the obstacle applies to
  * the second one whenever it can apply to one page only:
@@ -29,6 +28,7 @@
  */
 
 #include <kunit/device.h>
+#include <kunit/dma.h>
 #include <kunit/test.h>
 #include <kunit/tracepoint.h>
 #include <linux/dma-direct.h>
@@ -212,17 +212,8 @@ static void set_coherent(struct kunit *test, bool coherent)
 {
 	struct dma_direct_ctx *ctx = test->priv;
 
-#if !IS_MODULE(CONFIG_DMA_DIRECT_KUNIT_TEST)
-	/* RISC-V without Zicbom needs no alignment, and warns of such devices. */
-	if (coherent || dma_get_cache_alignment() > 1)
-		arch_setup_dma_ops(ctx->dev, coherent);
-#endif
-	if (dev_is_dma_coherent(ctx->dev) != coherent)
-		kunit_skip(test, "cannot make a %s device here%s",
-			   coherent ? "coherent" : "non-coherent",
-			   IS_MODULE(CONFIG_DMA_DIRECT_KUNIT_TEST) ?
-			   ": arch_setup_dma_ops() is not exported" : "");
-
+	kunit_dma_set_coherent(ctx->dev, coherent);
+	kunit_dma_skip_unless_coherent(test, ctx->dev, coherent);
 	set_dma_mask(test, DMA_BIT_MASK(64));
 }
 
@@ -248,15 +239,6 @@ static phys_addr_t phys_of(const struct dma_direct_ctx *ctx)
 {
 	return ctx->map.mmio ?: page_to_phys(page_of(ctx)) +
 				offset_in_page(ctx->map.buf);
-}
-
-static unsigned long slots_in_use(struct device *dev)
-{
-#ifdef CONFIG_DEBUG_FS
-	if (dev->dma_io_tlb_mem)
-		return atomic_long_read(&dev->dma_io_tlb_mem->total_used);
-#endif
-	return 0;
 }
 
 /* Mapping */
@@ -407,7 +389,7 @@ static void expect_refused_with(struct kunit *test, unsigned long attrs)
 {
 	struct dma_direct_ctx *ctx = test->priv;
 	struct mapping *map = &ctx->map;
-	unsigned long slots = slots_in_use(ctx->dev);
+	unsigned long slots = kunit_dma_slots(ctx->dev);
 	const char *line;
 
 	attrs |= DMA_ATTR_REQUIRE_COHERENT;
@@ -416,7 +398,7 @@ static void expect_refused_with(struct kunit *test, unsigned long attrs)
 	KUNIT_EXPECT_EQ_MSG(test, map->ret,
 			    map->interface == MAP_SGTABLE ? -EOPNOTSUPP : -EIO,
 			    "with attributes %#lx", attrs);
-	KUNIT_EXPECT_EQ_MSG(test, slots_in_use(ctx->dev), slots,
+	KUNIT_EXPECT_EQ_MSG(test, kunit_dma_slots(ctx->dev), slots,
 			    "a refusal took a bounce slot");
 	KUNIT_EXPECT_EQ_MSG(test, ctx->seen.bounced, 0,
 			    "a refusal tried to bounce");
@@ -443,7 +425,7 @@ static void expect_bounced(struct kunit *test)
 {
 	struct dma_direct_ctx *ctx = test->priv;
 	struct mapping *map = &ctx->map;
-	unsigned long slots = slots_in_use(ctx->dev);
+	unsigned long slots = kunit_dma_slots(ctx->dev);
 
 	skip_unless_pool_is_in_reach(test);
 	map_buffer(test, 0);
@@ -457,7 +439,7 @@ static void expect_bounced(struct kunit *test)
 	}
 
 	unmap_buffer(test);
-	KUNIT_EXPECT_EQ(test, slots_in_use(ctx->dev), slots);
+	KUNIT_EXPECT_EQ(test, kunit_dma_slots(ctx->dev), slots);
 }
 
 static void expect_in_place_with(struct kunit *test, unsigned long attrs)
@@ -895,7 +877,7 @@ static void unmapping_leaves_bounce_slots_of_others_alone(struct kunit *test)
 	bounced = dma_map_phys(dev, virt_to_phys(buf), PAGE_SIZE,
 			       DMA_BIDIRECTIONAL, 0);
 	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, bounced));
-	slots = slots_in_use(dev);
+	slots = kunit_dma_slots(dev);
 
 	/* The device writes; a sync would copy this to the buffer. */
 	memset(phys_to_virt(dma_to_phys(dev, bounced)), 0x5a, PAGE_SIZE);
@@ -908,7 +890,7 @@ static void unmapping_leaves_bounce_slots_of_others_alone(struct kunit *test)
 			       DMA_ATTR_REQUIRE_COHERENT);
 
 	KUNIT_EXPECT_EQ_MSG(test, buf[0], 0, "unmapping has synced");
-	KUNIT_EXPECT_EQ_MSG(test, slots_in_use(dev), slots,
+	KUNIT_EXPECT_EQ_MSG(test, kunit_dma_slots(dev), slots,
 			    "unmapping has freed a slot");
 
 	dma_unmap_phys(dev, bounced, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
@@ -1037,14 +1019,14 @@ static void maps_memory_on_the_same_bus_by_its_bus_address(struct kunit *test)
 static void slots_in_use_are_counted(struct kunit *test)
 {
 	struct dma_direct_ctx *ctx = test->priv;
-	unsigned long slots = slots_in_use(ctx->dev), slots_mapped;
+	unsigned long slots = kunit_dma_slots(ctx->dev), slots_mapped;
 
 	if (!is_swiotlb_force_bounce(ctx->dev))
 		set_bus_limit_inside_buffer(test, 0);
 	skip_unless_pool_is_in_reach(test);
 
 	map_buffer(test, 0);
-	slots_mapped = slots_in_use(ctx->dev);
+	slots_mapped = kunit_dma_slots(ctx->dev);
 	unmap_buffer(test);
 	if (slots_mapped == slots)
 		kunit_skip(test, "no slots counted: boot with swiotlb=track_hiwater");

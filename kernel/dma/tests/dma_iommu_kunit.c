@@ -20,15 +20,14 @@
  */
 
 #include <kunit/dma.h>
+#include <kunit/override.h>
 #include <kunit/test.h>
 #include <kunit/tracepoint.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
-#include <linux/error-injection.h>
 #include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/iommu-dma.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -96,6 +95,7 @@ struct dma_iommu_ctx {
 	unsigned int refused;		/* trace events since map_buffer() */
 	unsigned int bounced;
 	unsigned int iommu_maps;
+	struct kunit_calls calls;	/* of which one fails */
 };
 
 /* Tracepoints */
@@ -892,47 +892,6 @@ static void failed_bounce_of_only_part_unlinks_nothing(struct kunit *test)
 	kunit_expect_dma_usage(test, ctx->dev, &before);
 }
 
-/*
- * A kprobe lets the IOMMU fail to map. A module cannot do that, since
- * override_function_with_return() is not exported.
- */
-
-#define CAN_OVERRIDE	(IS_ENABLED(CONFIG_FUNCTION_ERROR_INJECTION) && \
-			 IS_BUILTIN(CONFIG_DMA_IOMMU_KUNIT_TEST))
-
-static struct {
-	struct task_struct *task;	/* while a call may fail */
-	unsigned int nth;		/* the call that fails */
-	unsigned int calls;
-} failure;
-
-static int fail_nth_map(struct kprobe *kprobe, struct pt_regs *regs)
-{
-	/* A kprobe is an interrupt of its own: only a softirq can be told. */
-	if (current != failure.task || in_serving_softirq() ||
-	    ++failure.calls != failure.nth)
-		return 0;
-
-#if CAN_OVERRIDE
-	regs_set_return_value(regs, -ENOMEM);
-	override_function_with_return(regs);
-	return 1;
-#else
-	return 0;
-#endif
-}
-
-/* With this the kprobe is not optimised to a jump, which cannot override. */
-static void nothing_more(struct kprobe *kprobe, struct pt_regs *regs,
-			 unsigned long flags)
-{
-}
-
-static void remove_kprobe(void *kprobe)
-{
-	unregister_kprobe(kprobe);
-}
-
 static const struct earlier_param {
 	const char *desc;
 	size_t earlier;
@@ -950,21 +909,10 @@ static void failed_link_unlinks_only_its_own_part(struct kunit *test)
 	phys_addr_t phys = page_to_phys(ctx->pages);
 	struct kunit_dma_usage before;
 	struct dma_iova_state state;
-	struct kprobe *kprobe;
 	unsigned int nth;
 	int ret;
 
-	if (!CAN_OVERRIDE)
-		kunit_skip(test, "needs FUNCTION_ERROR_INJECTION, and to be built in");
-	kprobe = kunit_kzalloc(test, sizeof(*kprobe), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, kprobe);
-	kprobe->symbol_name = "iommu_map_nosync";
-	kprobe->pre_handler = fail_nth_map;
-	kprobe->post_handler = nothing_more;
-	KUNIT_ASSERT_EQ(test, 0, register_kprobe(kprobe));
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, remove_kprobe, kprobe));
-
+	kunit_override_nth(test, &ctx->calls, "iommu_map_nosync", -ENOMEM);
 	distrust_device(ctx);
 	before = kunit_dma_usage(ctx->dev);
 	KUNIT_ASSERT_TRUE(test, dma_iova_try_alloc(ctx->dev, &state, 0,
@@ -975,15 +923,13 @@ static void failed_link_unlinks_only_its_own_part(struct kunit *test)
 
 	/* What can be linked in place, and the tail in the bounce buffer. */
 	for (nth = 1; nth <= 2; nth++) {
-		failure.nth = nth;
-		failure.calls = 0;
-		failure.task = current;
+		kunit_begin_calls(&ctx->calls, nth);
 		ret = dma_iova_link(ctx->dev, &state,
 				    page_to_phys(ctx->around[0]), MAPPED_SIZE,
 				    MAPPED_SIZE - 512, DMA_BIDIRECTIONAL, 0);
-		failure.task = NULL;
+		kunit_end_calls(&ctx->calls);
 
-		KUNIT_EXPECT_EQ(test, failure.calls, nth);
+		KUNIT_EXPECT_EQ(test, ctx->calls.nr, nth);
 		KUNIT_EXPECT_EQ(test, -ENOMEM, ret);
 		KUNIT_EXPECT_EQ(test, phys, translate(ctx, state.addr));
 		KUNIT_EXPECT_EQ(test, 0,

@@ -56,6 +56,7 @@ enum obstacle {
 	NOTHING,
 	MASK,
 	BUS_LIMIT,
+	RAM_LIMIT,
 	NOT_COHERENT,
 	FORCED_BOUNCE,
 	RANGE_MAP_HOLE,
@@ -66,7 +67,7 @@ enum obstacle {
 static const struct obstacle_param {
 	const char *desc;
 	enum obstacle obstacle;
-	u64 limit;
+	u64 limit;		/* for RAM_LIMIT, how many bytes below the last */
 } obstacle_params[] = {
 	{ "nothing", NOTHING },
 	{ "DMA mask of 64 bits", MASK, DMA_BIT_MASK(64) },
@@ -77,6 +78,8 @@ static const struct obstacle_param {
 	{ "bus limit of 48 bits", BUS_LIMIT, DMA_BIT_MASK(48) },
 	{ "bus limit of 32 bits", BUS_LIMIT, DMA_BIT_MASK(32) },
 	{ "bus limit of 30 bits", BUS_LIMIT, DMA_BIT_MASK(30) },
+	{ "bus limit at the last byte of RAM", RAM_LIMIT, 0 },
+	{ "bus limit one byte before", RAM_LIMIT, 1 },
 	{ "not coherent", NOT_COHERENT },
 	{ "forced bounce", FORCED_BOUNCE },
 	{ "DMA range map with a hole", RANGE_MAP_HOLE },
@@ -152,6 +155,17 @@ static bool is_refused(struct kunit *test, struct sample *sample)
 	return addr == DMA_MAPPING_ERROR;
 }
 
+static phys_addr_t last_byte(struct require_coherent_ctx *ctx)
+{
+	phys_addr_t last = 0;
+	unsigned int i;
+
+	for (i = 0; i < ctx->nr_samples; i++)
+		last = max(last, ctx->samples[i].phys + PAGE_SIZE - 1);
+
+	return last;
+}
+
 /* Put up an obstacle for a device of KUnit's own. */
 static void put_up(struct kunit *test, const struct obstacle_param *param)
 {
@@ -170,6 +184,9 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		break;
 	case BUS_LIMIT:
 		ctx->dev->bus_dma_limit = param->limit;
+		break;
+	case RAM_LIMIT:
+		ctx->dev->bus_dma_limit = last_byte(ctx) - param->limit;
 		break;
 	case NOT_COHERENT:
 		kunit_dma_set_coherent(ctx->dev, false);
@@ -254,17 +271,16 @@ static void promises_nothing_with_obstacle(struct kunit *test)
 	const struct obstacle_param *param = test->param_value;
 	struct require_coherent_ctx *ctx = test->priv;
 	bool harmless, limited, forced = is_swiotlb_force_bounce(ctx->dev);
-	phys_addr_t last = 0;
-	unsigned int i;
+	u64 limit = param->limit;
 
-	for (i = 0; i < ctx->nr_samples; i++)
-		last = max(last, ctx->samples[i].phys + PAGE_SIZE - 1);
-
-	limited = param->obstacle == MASK || param->obstacle == BUS_LIMIT;
+	if (param->obstacle == RAM_LIMIT)
+		limit = last_byte(ctx) - param->limit;
+	limited = param->obstacle == MASK || param->obstacle == BUS_LIMIT ||
+		  param->obstacle == RAM_LIMIT;
 	harmless = param->obstacle == NOTHING ||
 		   param->obstacle == RANGE_MAP_ALL ||
-		   (limited && last <= param->limit);
-	if (get_dma_ops(ctx->dev) && limited && param->limit != DMA_BIT_MASK(64))
+		   (limited && last_byte(ctx) <= limit);
+	if (get_dma_ops(ctx->dev) && limited && limit != DMA_BIT_MASK(64))
 		kunit_skip(test, "the device does not see physical addresses");
 
 	put_up(test, param);

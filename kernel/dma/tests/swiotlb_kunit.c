@@ -11,6 +11,7 @@
  */
 
 #include <kunit/device.h>
+#include <kunit/dma.h>
 #include <kunit/test.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
@@ -24,19 +25,10 @@ struct swiotlb_ctx {
 	struct page *page;
 };
 
-static unsigned long slots_in_use(struct device *dev)
-{
-#ifdef CONFIG_DEBUG_FS
-	return atomic_long_read(&dev->dma_io_tlb_mem->total_used);
-#else
-	return 0;
-#endif
-}
-
 static void refuses_slot_for_coherent_mapping(struct kunit *test)
 {
 	struct swiotlb_ctx *ctx = test->priv;
-	unsigned long slots = slots_in_use(ctx->dev);
+	unsigned long slots = kunit_dma_slots(ctx->dev);
 	int i;
 
 	/* Twice: the warning comes once, the refusal every time. */
@@ -45,14 +37,14 @@ static void refuses_slot_for_coherent_mapping(struct kunit *test)
 				swiotlb_map(ctx->dev, page_to_phys(ctx->page),
 					    PAGE_SIZE, DMA_BIDIRECTIONAL,
 					    DMA_ATTR_REQUIRE_COHERENT));
-		KUNIT_EXPECT_EQ(test, slots_in_use(ctx->dev), slots);
+		KUNIT_EXPECT_EQ(test, kunit_dma_slots(ctx->dev), slots);
 	}
 }
 
 static void gives_slot_without_attribute(struct kunit *test)
 {
 	struct swiotlb_ctx *ctx = test->priv;
-	unsigned long slots = slots_in_use(ctx->dev);
+	unsigned long slots = kunit_dma_slots(ctx->dev);
 	phys_addr_t phys;
 	dma_addr_t addr;
 
@@ -66,7 +58,7 @@ static void gives_slot_without_attribute(struct kunit *test)
 
 	swiotlb_tbl_unmap_single(ctx->dev, phys, PAGE_SIZE, DMA_BIDIRECTIONAL,
 				 0);
-	KUNIT_EXPECT_EQ(test, slots_in_use(ctx->dev), slots);
+	KUNIT_EXPECT_EQ(test, kunit_dma_slots(ctx->dev), slots);
 }
 
 /*
@@ -76,13 +68,13 @@ static void gives_slot_without_attribute(struct kunit *test)
 static void slots_in_use_are_counted(struct kunit *test)
 {
 	struct swiotlb_ctx *ctx = test->priv;
-	unsigned long slots = slots_in_use(ctx->dev), slots_mapped;
+	unsigned long slots = kunit_dma_slots(ctx->dev), slots_mapped;
 	dma_addr_t addr;
 
 	addr = swiotlb_map(ctx->dev, page_to_phys(ctx->page), PAGE_SIZE,
 			   DMA_BIDIRECTIONAL, 0);
 	KUNIT_ASSERT_NE(test, addr, DMA_MAPPING_ERROR);
-	slots_mapped = slots_in_use(ctx->dev);
+	slots_mapped = kunit_dma_slots(ctx->dev);
 	swiotlb_tbl_unmap_single(ctx->dev, dma_to_phys(ctx->dev, addr),
 				 PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
 	if (slots_mapped == slots)

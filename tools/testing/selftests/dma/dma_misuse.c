@@ -604,6 +604,7 @@ TEST_F(memory, is_not_that_of_a_device)
 
 TEST_F(memory, is_where_memory_can_be)
 {
+	const __u64 page = page_size();
 	const int fd = self->subject.fd;
 	struct edu_dma_map map;
 
@@ -615,16 +616,16 @@ TEST_F(memory, is_where_memory_can_be)
 	EXPECT_EQ(EFAULT, map_memory(fd, &map));
 
 	/* Beyond that there are no addresses. */
-	map.addr = -page_size();
-	map.length = 2 * page_size();
+	map.addr = -page;
+	map.length = 2 * page;
 	EXPECT_EQ(EINVAL, map_memory(fd, &map));
 
 	map = self->map;
 	map.length = 0;
 	EXPECT_EQ(EINVAL, map_memory(fd, &map));
-	map.length = EDU_DMA_MAX_LENGTH + page_size();
+	map.length = EDU_DMA_MAX_LENGTH + page;
 	EXPECT_EQ(E2BIG, map_memory(fd, &map));
-	map.length = -page_size();
+	map.length = -page;
 	EXPECT_EQ(E2BIG, map_memory(fd, &map));
 
 	/* The greatest length itself is not what is wrong. */
