@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import assemble, build, compilers, packages, report
+from harness import assemble, build, compilers, packages, readme, record, report
 from harness.project import (CACHE, Base, Failure, Machine, cache_lock, default_machine_names,
                              load_toml, machines, main, relative, say)
 from harness.suites import boot_all, by_arch, prepare
@@ -98,8 +98,10 @@ class Counts:
     def __init__(self):
         # (file, line) -> (architecture, object, function) -> [count, branches]
         self.copies = collections.defaultdict(dict)
+        # (file, line) -> the machines that run it
+        self.machines = collections.defaultdict(set)
 
-    def add(self, kernel, document):
+    def add(self, kernel, machine, document):
         """What gcov says of one object on one machine."""
         cwd = Path(document['current_working_directory'])
         for file in document['files']:
@@ -110,6 +112,8 @@ class Counts:
             for line in file['lines']:
                 key = (kernel.arch, document['data_file'], line.get('function_name'))
                 branches = [branch['count'] for branch in line['branches']]
+                if line['count']:
+                    self.machines[name, line['line_number']].add(machine.name)
                 copies = self.copies[name, line['line_number']]
                 if key in copies and len(copies[key][1]) == len(branches):
                     copies[key][0] += line['count']
@@ -162,10 +166,14 @@ COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 Function = collections.namedtuple('Function', 'name first')
 
 
+def without_comments(text):
+    """The same lines, without what is not compiled."""
+    return COMMENT.sub(lambda found: re.sub(r'[^\n]', ' ', found[0]), text)
+
+
 def functions(text):
     """The function that each line of a C file is in."""
-    # Comments keep their lines.
-    text = COMMENT.sub(lambda found: re.sub(r'[^\n]', ' ', found[0]), text)
+    text = without_comments(text)
     lines = {}
     for found in BODY.finditer(text):
         # Some have nothing to run.
@@ -175,6 +183,30 @@ def functions(text):
         for number in range(first, first + found[0].count('\n') + 1):
             lines[number] = Function(found['name'], first)
     return lines
+
+
+def patch_of_lines(base, tree, name):
+    """The patch that each line of a file comes from, by number."""
+    patches = {readme.subject(base, patch): patch for patch, _ in base.series()}
+    commits = dict(line.split(' ', 1) for line in assemble.git(
+        tree, 'log', '--format=%H %s', 'base..HEAD').splitlines())
+    lines = re.findall(r'^([0-9a-f]{40}) \d+ (\d+)',
+                       assemble.git(tree, 'blame', '--porcelain', 'base..HEAD', '--', name), re.M)
+    return {int(number): patches[commits[commit]] for commit, number in lines
+            if commit in commits}
+
+
+def tested_on(base, tree, counts):
+    """The machines that run something of a patch, for each patch with something to run."""
+    tested = {}
+    for name, lines in added_lines(tree).items():
+        text = without_comments((tree / name).read_text(errors='replace'))
+        known, code = functions(text), text.splitlines()
+        patches = patch_of_lines(base, tree, name)
+        for number in lines:
+            if number in known and code[number - 1].strip(' \t{}'):
+                tested.setdefault(patches[number], set()).update(counts.machines[name, number])
+    return tested
 
 
 # What macros make of a line: nobody has written the branches in it.
@@ -354,8 +386,10 @@ def measure(base, chosen, pattern=None):
                 # What has kept the machine from printing its counts, if that is known.
                 raise Failure('\n'.join([*failures, str(failure)])) from failure
             for document in documents:
-                counts.add(kernel, document)
-    return judge(base, kernel.source, counts), problems
+                counts.add(kernel, machine, document)
+    found = judge(base, kernel.source, counts)
+    found.tested = tested_on(base, kernel.source, counts)
+    return found, problems
 
 
 def judge(base, tree, counts):
@@ -372,6 +406,8 @@ def result(base):
     problems += found.problems()
     if problems:
         raise Failure('\n'.join(problems))
+    if os.environ.get('RECORD'):
+        record.keep_tested(base, found.tested)
     return found.sentence()
 
 

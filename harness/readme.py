@@ -7,8 +7,8 @@ import re
 import sys
 
 from harness import cost, record
-from harness.project import (ROOT, Base, Machine, base_names, machine_names, main,
-                             without_number)
+from harness.project import (ROOT, Base, Machine, base_names, default_machine_names,
+                             machine_names, main, without_number)
 
 README = ROOT / 'README.md'
 BOOTED = {'always': 'by default', 'verify': 'if asked for'}
@@ -30,10 +30,22 @@ def mainline(base, patch):
     return 'fixes ' + ', '.join(fixes) if fixes else ''
 
 
+def tested_on(base, patch):
+    """The machines on which tests run what a patch adds, in words."""
+    found = record.tested(base, patch)
+    if found is None:
+        return ''
+    usual = default_machine_names()
+    if sorted(found) == sorted(usual):
+        return f'all {len(usual)}'
+    return ', '.join(found) or 'compiled only'
+
+
 def series_table():
-    rows = ['| base | | what the patch does | mainline |', '|---|---|---|---|']
+    rows = ['| base | | what the patch does | mainline | tested on |', '|---|---|---|---|---|']
     for base in map(Base, base_names()):
-        rows += [f'| {base.name} | {number} | {subject(base, patch)} | {mainline(base, patch)} |'
+        rows += [f'| {base.name} | {number} | {subject(base, patch)} | {mainline(base, patch)} '
+                 f'| {tested_on(base, patch)} |'
                  for number, (patch, _) in enumerate(base.series(), 1)]
     return rows
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the long checks found last, kept in the repository with the commit they were run on."""
 
+import hashlib
 import json
+import re
 
-from harness.project import ROOT, Failure, load_toml, output_of
+from harness.project import ROOT, Failure, load_toml, output_of, without_number
 
 HEADER = '''\
 # What the checks that take long found last: "make verify RECORD=1" writes this. "series"
@@ -56,3 +58,40 @@ def table(bases):
             rows.append(f'| {base.name} | {check} | {found["result"]} '
                         f'| {found["commit"]}{since} |')
     return rows
+
+
+# Where each patch was tested
+
+TESTED_HEADER = '''\
+# The machines on which the tests run something of each patch: "make verify RECORD=1
+# CHECK=coverage" writes this. "lines" is the digest of what the patch changes.
+'''
+
+
+def tested_path(base):
+    return base.dir / 'tested.toml'
+
+
+def changed_lines(base, patch):
+    """A digest of what a patch changes, wherever that is."""
+    lines = re.findall(r'^[+-].*', (base.dir / patch).read_text(), re.M)
+    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()[:16]
+
+
+def keep_tested(base, tested):
+    text = TESTED_HEADER
+    for patch, _ in base.series():
+        if patch in tested:
+            text += (f'\n["{without_number(patch)}"]\n'
+                     f'lines = "{changed_lines(base, patch)}"\n'
+                     f'machines = {json.dumps(sorted(tested[patch]))}\n')
+    tested_path(base).write_text(text)
+
+
+def tested(base, patch):
+    """The machines that run something of a patch; None if nobody knows."""
+    path = tested_path(base)
+    found = load_toml(path).get(without_number(patch)) if path.exists() else None
+    if not found or found['lines'] != changed_lines(base, patch):
+        return None
+    return found['machines']

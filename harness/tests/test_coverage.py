@@ -84,7 +84,7 @@ class Counted(Case):
             self.kernel.arch = arch
             self.patch(build, 'ARCH', {arch: {'cross': ''}})
             for document in coverage.gcov(self.kernel, self.machine, self.log()):
-                counts.add(self.kernel, document)
+                counts.add(self.kernel, self.machine, document)
         return counts
 
     def judge(self, toml='', added=None):
@@ -232,3 +232,14 @@ static inline int one(void) { return 1; }
         self.assertEqual(coverage.added_lines(self.work), {
             'driver.c': {3: 'line three', 10: 'line ten'},
             'driver.h': {1: 'int a;', 2: 'int b;'}})
+
+    def test_each_line_has_its_patch(self):
+        of = coverage.patch_of_lines(self.base, self.work, 'driver.c')
+        self.assertEqual(of, {3: '0002-driver-add-a-test.patch', 10: '0001-driver-spell-ten.patch'})
+
+    def test_a_patch_is_tested_where_its_lines_run(self):
+        counts = coverage.Counts()
+        counts.machines['driver.c', 10] = {'demo'}
+        self.patch(coverage, 'functions', lambda text: {3: 'call', 10: 'call'})
+        self.assertEqual(coverage.tested_on(self.base, self.work, counts), {
+            '0001-driver-spell-ten.patch': {'demo'}, '0002-driver-add-a-test.patch': set()})

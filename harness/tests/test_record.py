@@ -40,6 +40,20 @@ class RecordTest(unittest.TestCase):
         text = record.write({'a': {'commit': 'c', 'series': 's', 'result': 'a "\\" and\ttab é'}})
         self.assertEqual(tomllib.loads(text)['a']['result'], 'a "\\" and\ttab é')
 
+    def test_a_patch_that_has_changed_is_not_tested(self):
+        patch = self.base.dir / '0001-driver-spell-ten.patch'
+        self.base.series = lambda: [(patch.name, [])]
+        patch.write_text('@@ -1 +1 @@\n-10\n+ten\n')
+        record.keep_tested(self.base, {patch.name: {'b', 'a'}})
+        self.assertEqual(record.tested(self.base, patch.name), ['a', 'b'])
+        # Another number, at another place.
+        patch = patch.rename(self.base.dir / '0002-driver-spell-ten.patch')
+        patch.write_text('@@ -2 +2 @@\n-10\n+ten\n')
+        self.assertEqual(record.tested(self.base, patch.name), ['a', 'b'])
+        patch.write_text('@@ -2 +2 @@\n-10\n+eleven\n')
+        self.assertIsNone(record.tested(self.base, patch.name))
+        self.assertIsNone(record.tested(self.base, '0003-another.patch'))
+
 
 if __name__ == '__main__':
     unittest.main()

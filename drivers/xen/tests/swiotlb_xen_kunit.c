@@ -20,6 +20,7 @@
 #include <kunit/dma.h>
 #include <kunit/test.h>
 #include <kunit/tracepoint.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
@@ -431,6 +432,32 @@ static void refusal_does_not_depend_on_earlier_mappings(struct kunit *test)
 	expect_in_place_with(test, DMA_ATTR_REQUIRE_COHERENT);
 }
 
+/* An error that is no refusal, and is not taken for one. */
+static void list_without_attribute_fails_if_no_slot_is_left(struct kunit *test)
+{
+	struct swiotlb_xen_ctx *ctx = test->priv;
+	struct io_tlb_mem *mem = ctx->dev->dma_io_tlb_mem, *no_slots;
+	struct scatterlist sg;
+	struct sg_table sgt = { .sgl = &sg, .nents = 1, .orig_nents = 1 };
+	int ret;
+
+	no_slots = kunit_kzalloc(test, sizeof(*no_slots), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, no_slots);
+	no_slots->force_bounce = true;
+	sg_init_table(&sg, 1);
+	sg_set_page(&sg, ctx->pages, PAGE_SIZE, 0);
+
+	ctx->dev->dma_io_tlb_mem = no_slots;
+	ret = dma_map_sgtable(ctx->dev, &sgt, DMA_BIDIRECTIONAL, 0);
+	ctx->dev->dma_io_tlb_mem = mem;
+	KUNIT_EXPECT_EQ(test, -EIO, ret);
+
+	/* It can be mapped again when there are slots. */
+	KUNIT_ASSERT_EQ(test, 0, dma_map_sgtable(ctx->dev, &sgt,
+						 DMA_BIDIRECTIONAL, 0));
+	dma_unmap_sgtable(ctx->dev, &sgt, DMA_BIDIRECTIONAL, 0);
+}
+
 /* MMIO cannot be bounced. Without the attribute there is a warning instead. */
 static void refuses_mmio_above_dma_mask(struct kunit *test)
 {
@@ -468,17 +495,24 @@ static const struct promise_param {
 	const char *desc;
 	unsigned int bits;
 	bool force;
+	bool window;
 	bool promised;
 } promise_params[] = {
-	{ "64 bits", 64, false, true },
-	{ "32 bits, less than the host has", 32, false, false },
-	{ "forced bounce", 64, true, false },
+	{ "64 bits", .bits = 64, .promised = true },
+	{ "32 bits, less than the host has", .bits = 32 },
+	{ "forced bounce", .bits = 64, .force = true },
+	{ "a window of the bus", .bits = 64, .window = true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(promise, promise_params, desc);
 
 static void promises_what_every_machine_page_allows(struct kunit *test)
 {
+	/* Of all memory that there is, which takes more than the highest address. */
+	static const struct bus_dma_region window[] = {
+		{ .size = BIT_ULL(52) },
+		{}
+	};
 	const struct promise_param *param = test->param_value;
 	struct swiotlb_xen_ctx *ctx = test->priv;
 
@@ -486,9 +520,13 @@ static void promises_what_every_machine_page_allows(struct kunit *test)
 		use_page_beyond(test, DMA_BIT_MASK(param->bits));
 	if (param->force)
 		force_bounce(ctx);
+	if (param->window)
+		ctx->dev->dma_range_map = window;
 
 	KUNIT_EXPECT_EQ(test, dma_require_coherent_supported(ctx->dev),
 			param->promised);
+	/* Which the device must not free. */
+	ctx->dev->dma_range_map = NULL;
 }
 
 /* Set-up */
@@ -556,6 +594,7 @@ static struct kunit_case swiotlb_xen_cases[] = {
 	KUNIT_CASE_PARAM(bounces_when_forced_without_attribute, interface_gen_params),
 	KUNIT_CASE_PARAM(no_attribute_lifts_refusal, interface_gen_params),
 	KUNIT_CASE_PARAM(refusal_does_not_depend_on_earlier_mappings, interface_gen_params),
+	KUNIT_CASE(list_without_attribute_fails_if_no_slot_is_left),
 	KUNIT_CASE(refuses_mmio_above_dma_mask),
 	KUNIT_CASE(maps_mmio_within_dma_mask),
 	KUNIT_CASE_PARAM(promises_what_every_machine_page_allows, promise_gen_params),
