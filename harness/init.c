@@ -160,19 +160,23 @@ static void for_each_file(const char *directory, void (*action)(const char *))
 
 /*
  * Have the kernel look for memory that nobody refers to, if it can. It does not
- * report what is younger than five seconds.
+ * report what is younger than five seconds, nor what has changed since it looked
+ * there before, so that it has to look twice.
  */
 static void find_leaks(void)
 {
 	char line[900];
 	FILE *file;
+	int i;
 
 	file = fopen("/sys/kernel/debug/kmemleak", "r+");
 	if (!file)
 		return;
 	sleep(6);
-	fputs("scan\n", file);
-	fflush(file);
+	for (i = 0; i < 2; i++) {
+		fputs("scan\n", file);
+		fflush(file);
+	}
 	rewind(file);
 	while (fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = '\0';

@@ -472,6 +472,8 @@ class Writer:
         self.function = None
         # What the caller has found out not to compile, by the text that stands for it.
         self.without = set()
+        # How often a function has had mutants of the same words.
+        self.repeated = collections.Counter()
 
     def read(self, without=()):
         self.without = set(without)
@@ -511,6 +513,9 @@ class Writer:
 
     def add(self, first, last, what, opened, closed, replaced=()):
         """Macro text around some tokens, with the number of the mutant for %d."""
+        self.repeated[self.function, what] += 1
+        if self.repeated[self.function, what] > 1:
+            what += f' ({self.repeated[self.function, what]})'
         mutant = Mutant(self.name, self.function, self.line(first), what,
                         (self.tokens[first].start, self.tokens[last].end))
         number = len(self.mutants)
