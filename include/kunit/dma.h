@@ -66,13 +66,6 @@ static inline unsigned long kunit_dma_slots(struct device *dev)
 	return 0;
 }
 
-/*
- * The widest DMA mask for a device that may be behind an IOMMU. The IOMMU API takes
- * addresses as unsigned long: in a 32-bit kernel those above 4 GiB, which a device
- * with a wider mask gets when there are no others, are not mapped.
- */
-#define KUNIT_DMA_MASK		DMA_BIT_MASK(BITS_PER_LONG)
-
 /* As many ranges of I/O virtual addresses as a test may lose */
 #define KUNIT_DMA_PROBES	32
 

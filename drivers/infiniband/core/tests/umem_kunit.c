@@ -106,7 +106,7 @@ static int umem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (!edu)
 		edu = pdev;
 
-	return dma_set_mask_and_coherent(&pdev->dev, KUNIT_DMA_MASK);
+	return dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
 }
 
 static void umem_remove(struct pci_dev *pdev)
