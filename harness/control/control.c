@@ -48,14 +48,6 @@ static void bounds(void)
 	READ_ONCE(array[eight]);
 }
 
-static void misaligned(void)
-{
-	u8 buffer[16] __aligned(8) = {};
-	u32 *unaligned = (u32 *)(buffer + eight + 1);
-
-	*(volatile u32 *)unaligned = 1;
-}
-
 static void freed_page(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL), *again[16] = {};
@@ -160,7 +152,6 @@ static const struct {
 	{ "out of bounds", out_of_bounds },
 	{ "shift", shift },
 	{ "bounds", bounds },
-	{ "misaligned", misaligned },
 	{ "freed page", freed_page },
 	{ "freed object", freed_object },
 	{ "active timer", active_timer },
