@@ -23,6 +23,8 @@ from harness.suites import boot_all, by_arch, prepare
 # that stand in the source, or copy them to other lines, before it counts them.
 FLAGS = ('-fprofile-arcs -ftest-coverage -fprofile-update=atomic -fno-tree-loop-im '
          '-fno-early-inlining -fno-thread-jumps -fno-ssa-phiopt -fno-tree-vrp -fno-tree-fre')
+# The kernel has none of the functions that gcc would call for atomic counters.
+ARCH_FLAGS = {'arm64': ' -mno-outline-atomics'}
 
 
 class Counted(build.Kernel):
@@ -43,7 +45,7 @@ class Counted(build.Kernel):
     def make(self, *arguments):
         # By path: other directories have objects of the same name.
         objects = ' '.join(name[:-2] + '.o' for name in self.sources)
-        return [*super().make(*arguments), f'CFLAGS_GCOV={FLAGS}',
+        return [*super().make(*arguments), f'CFLAGS_GCOV={FLAGS}{ARCH_FLAGS.get(self.arch, "")}',
                 f'GCOV_PROFILE=$(if $(filter {objects},$@),y,n)']
 
 

@@ -289,6 +289,8 @@ int main(int argc, char **argv)
 
 	say("harness: done");
 	sync();
+	/* Some consoles write a while after they are told to. */
+	usleep(300000);
 	reboot(RB_POWER_OFF);
 	return 1;
 }
