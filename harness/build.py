@@ -13,6 +13,8 @@ from harness import assemble, boot, fetch, packages
 from harness.project import CACHE, JOBS, ROOT, Base, Failure, cache_lock, main, output_of, run, say
 
 KCONFIG = ROOT / 'machines' / 'kconfig'
+INIT = ROOT / 'harness' / 'init.c'
+GUEST = ROOT / 'harness' / 'guest.h'
 SELFTESTS = 'tools/testing/selftests/dma'
 SELFTESTS_CONFIG = ROOT / SELFTESTS / 'config'
 
@@ -44,6 +46,11 @@ def absent(arch):
     """The options that an architecture's fragment turns off, whatever else asks for them."""
     return set(re.findall(r'^# (CONFIG_\w+) is not set$',
                           (KCONFIG / f'{arch}.config').read_text(), re.M))
+
+
+def program_text(source):
+    """What one of our programs for a machine is compiled from: all of them include the header."""
+    return source.read_text() + GUEST.read_text()
 
 
 class Kernel:
@@ -193,7 +200,7 @@ class Kernel:
         tests, modules = self.selftests(), self.test_modules()
         init = self.dir / 'initramfs.init'
         output_of([ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o', str(init),
-                   str(ROOT / 'harness' / 'init.c')])
+                   str(INIT)])
         lines = ['dir /dev 0755 0 0', 'nod /dev/console 0600 0 0 c 5 1',
                  'dir /proc 0755 0 0', 'dir /sys 0755 0 0', f'file /init {init} 0755 0 0',
                  'dir /tests 0755 0 0']

@@ -12,41 +12,19 @@
 
 #define _GNU_SOURCE
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
+
+#include "guest.h"
 
 #define COUNTS "/sys/kernel/debug/gcov"
 
-static int kmsg = -1;
 static char **wanted;
 static int nr_wanted;
-
-static void say(const char *format, ...)
-{
-	char line[900];
-	va_list args;
-	int len;
-
-	va_start(args, format);
-	len = vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	if (len >= (int)sizeof(line))
-		len = sizeof(line) - 1;
-	if (write(kmsg, line, len) < 0)
-		puts(line);
-}
 
 static void mount_or_say(const char *type, const char *where)
 {
@@ -55,24 +33,10 @@ static void mount_or_say(const char *type, const char *where)
 		say("harness: mount %s on %s: %s", type, where, strerror(errno));
 }
 
-static int is_module(const char *path)
+static void load_or_say(const char *path)
 {
-	size_t len = strlen(path);
-
-	return len > 3 && !strcmp(path + len - 3, ".ko");
-}
-
-static void load_module(const char *path)
-{
-	int fd;
-
-	if (!is_module(path))
-		return;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+	if (load_module(path))
 		say("harness: load %s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
 }
 
 /* How to run a program, as an argument vector; none if it is not wanted. */
@@ -102,60 +66,30 @@ static char **wanted_arguments(const char *path)
 static void run_test(const char *path)
 {
 	char **arguments = wanted_arguments(path);
-	int status = 0, pipefd[2];
 	char line[900];
+	int status = 0;
 	FILE *output;
 	pid_t pid;
 
 	if (is_module(path) || !arguments)
 		return;
 	say("harness: begin %s", path);
-	if (pipe(pipefd)) {
+	output = start_program(path, arguments, &pid);
+	if (!output) {
 		say("harness: pipe: %s", strerror(errno));
 		return;
 	}
-	pid = fork();
-	if (!pid) {
-		dup2(pipefd[1], STDOUT_FILENO);
-		dup2(pipefd[1], STDERR_FILENO);
-		close(pipefd[0]);
-		close(pipefd[1]);
-		execv(path, arguments);
-		_exit(127);
-	}
-	close(pipefd[1]);
-	output = fdopen(pipefd[0], "r");
-	while (output && fgets(line, sizeof(line), output)) {
+	while (fgets(line, sizeof(line), output)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (line[0])
 			say("%s", line);
 	}
-	if (output)
-		fclose(output);
+	fclose(output);
 	waitpid(pid, &status, 0);
 	if (WIFEXITED(status))
 		say("harness: end %s exit %d", path, WEXITSTATUS(status));
 	else
 		say("harness: end %s signal %d", path, WTERMSIG(status));
-}
-
-static void for_each_file(const char *directory, void (*action)(const char *))
-{
-	struct dirent **entries;
-	char path[512];
-	int i, count;
-
-	count = scandir(directory, &entries, NULL, alphasort);
-	for (i = 0; i < count; i++) {
-		if (entries[i]->d_name[0] != '.') {
-			snprintf(path, sizeof(path), "%s/%s", directory,
-				 entries[i]->d_name);
-			action(path);
-		}
-		free(entries[i]);
-	}
-	if (count >= 0)
-		free(entries);
 }
 
 /*
@@ -269,14 +203,14 @@ int main(int argc, char **argv)
 
 	mkdir("/dev", 0755);
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	open_log();
 	say("harness: user space");
 	mount_or_say("proc", "/proc");
 	mount_or_say("sysfs", "/sys");
 	mount_or_say("debugfs", "/sys/kernel/debug");
 	mount_or_say("tracefs", "/sys/kernel/tracing");
 
-	for_each_file("/tests", load_module);
+	for_each_file("/tests", load_or_say);
 	if (shell) {
 		run_shell();
 	} else {

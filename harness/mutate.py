@@ -17,11 +17,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import assemble, boot, build, fetch, mutants, outcomes, packages, report, xen
+from harness import assemble, boot, build, mutants, outcomes, packages, report, xen
 from harness.project import (CACHE, ROOT, Failure, Machine, cache_lock, end_group, load_toml,
                              machine_names, machines, main, output_of, relative, say)
 
 PARTS = ROOT / 'harness' / 'mutant'
+RUNNER = PARTS / 'run_mutants.c'
 HEADER = 'include/linux/mutant.h'
 SOURCE = 'kernel/dma/mutant.c'
 KUNIT = 'lib/kunit/test.c'
@@ -263,7 +264,7 @@ class MutatedKernel(build.Kernel):
         """The ordinary initramfs, and the program that runs mutants."""
         program = self.dir / 'run_mutants'
         output_of([build.ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o',
-                   str(program), str(PARTS / 'run_mutants.c')])
+                   str(program), str(RUNNER)])
         return self.pack('mutants', [f'file /tests/run_mutants {program} 0755 0 0'])
 
     def with_list(self, archive, text, name):
@@ -426,7 +427,7 @@ def survey(machine, kernel, archive, suites, file_of):
     log = CACHE / 'log' / f'survey-{kernel.base.name}-{machine.name}.log'
     key = hashlib.sha256(repr((kernel.stamp(), machine.name, suites,
                                (ROOT / 'machines' / f'{machine.name}.toml').read_text(),
-                               (PARTS / 'run_mutants.c').read_text())).encode()).hexdigest()[:16]
+                               build.program_text(RUNNER))).encode()).hexdigest()[:16]
     kept = CACHE / 'mutate' / f'survey-{machine.name}-{key}.json'
     if not kept.exists():
         say(f'  {machine.name}: all suites without a mutant')
@@ -445,7 +446,7 @@ class Verdicts:
         self.killed, self.survived = {}, collections.defaultdict(dict)
         self.lock = threading.Lock()
         self.tests = self.test_digests()
-        runner = fetch.sha256(PARTS / 'run_mutants.c')[:8]
+        runner = hashlib.sha256(build.program_text(RUNNER).encode()).hexdigest()[:8]
         self.path = CACHE / 'mutate' / f'verdicts-{mutated.digest}-{runner}.jsonl'
         if self.path.exists():
             for line in self.path.read_text().splitlines():

@@ -113,11 +113,10 @@ class Walk:
         programs = commit.part(lambda name: name.startswith('tools/testing/selftests/')) \
             if expectation.programs else []
         description = (ROOT / 'machines' / f'{machine.name}.toml').read_text()
-        init = (ROOT / 'harness' / 'init.c').read_text()
         cases = sorted((suite, sorted(found)) for suite, found in expectation.suites.items())
         return CACHE / 'bisect' / 'passed' / history.digest(
-            image, machine.name, description, init, cases, expectation.arguments(), programs,
-            report.EXPECTED_SPLATS.read_text())
+            image, machine.name, description, build.program_text(build.INIT), cases,
+            expectation.arguments(), programs, report.EXPECTED_SPLATS.read_text())
 
     def commit(self, commit, arch, group):
         """What is wrong with the tests of a commit on the machines of an architecture."""

@@ -18,16 +18,10 @@
  * Writes to the log of the kernel itself, since a mutant may end everything.
  */
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "../guest.h"
 
 #define KUNIT "/sys/kernel/debug/kunit/"
 #define MUTANT "/sys/kernel/debug/mutant/"
@@ -37,22 +31,7 @@
 #define MAX_RECENT 6
 #define MAX_SUITES 1024
 
-static int kmsg, passed;
-
-static void say(const char *format, ...)
-{
-	char line[900];
-	va_list args;
-	int len;
-
-	va_start(args, format);
-	len = vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	if (len >= (int)sizeof(line))
-		len = sizeof(line) - 1;
-	if (write(kmsg, line, len) < 0)
-		puts(line);
-}
+static int passed;
 
 static int put(const char *path, const char *text)
 {
@@ -128,6 +107,22 @@ static int read_results(FILE *file, char *failed, size_t size)
 	return wrong || !some;
 }
 
+static void try_to_load(const char *path)
+{
+	load_module(path);
+}
+
+static void unload_module(const char *path)
+{
+	char name[300];
+
+	if (!is_module(path))
+		return;
+	snprintf(name, sizeof(name), "%s", strrchr(path, '/') + 1);
+	*strrchr(name, '.') = '\0';
+	syscall(SYS_delete_module, name, O_NONBLOCK);
+}
+
 /*
  * The test modules take the devices that selftests work with, and that suites
  * look for; init has loaded them.
@@ -135,53 +130,26 @@ static int read_results(FILE *file, char *failed, size_t size)
 static void have_modules(int wanted)
 {
 	static int there = 1;
-	struct dirent **entries;
-	char path[300], *dot;
-	int i, count, round, fd;
+	int round;
 
 	if (wanted == there)
 		return;
 	there = wanted;
-	count = scandir("/tests", &entries, NULL, alphasort);
 	/* One may need another one. */
-	for (round = 0; round < 3; round++) {
-		for (i = 0; i < count; i++) {
-			dot = strrchr(entries[i]->d_name, '.');
-			if (!dot || strcmp(dot, ".ko"))
-				continue;
-			if (!wanted) {
-				*dot = '\0';
-				syscall(SYS_delete_module, entries[i]->d_name, O_NONBLOCK);
-				*dot = '.';
-				continue;
-			}
-			snprintf(path, sizeof(path), "/tests/%s", entries[i]->d_name);
-			fd = open(path, O_RDONLY | O_CLOEXEC);
-			syscall(SYS_finit_module, fd, "", 0);
-			close(fd);
-		}
-	}
+	for (round = 0; round < 3; round++)
+		for_each_file("/tests", wanted ? try_to_load : unload_module);
 }
 
 static int run_program(const char *path, char *failed, size_t size)
 {
-	int pipefd[2], status = 0, wrong;
+	char *const arguments[] = { (char *)path, NULL };
+	int status = 0, wrong;
 	FILE *output;
 	pid_t pid;
 
-	if (pipe(pipefd))
+	output = start_program(path, arguments, &pid);
+	if (!output)
 		return 1;
-	pid = fork();
-	if (!pid) {
-		dup2(pipefd[1], STDOUT_FILENO);
-		dup2(pipefd[1], STDERR_FILENO);
-		close(pipefd[0]);
-		close(pipefd[1]);
-		execl(path, path, NULL);
-		_exit(127);
-	}
-	close(pipefd[1]);
-	output = fdopen(pipefd[0], "r");
 	wrong = read_results(output, failed, size);
 	fclose(output);
 	waitpid(pid, &status, 0);
@@ -374,7 +342,7 @@ int main(void)
 	static char line[65536];
 	int wrong = 0;
 
-	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	open_log();
 	while (list && !wrong && fgets(line, sizeof(line), list)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (!strncmp(line, "survey ", 7))

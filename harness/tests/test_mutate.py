@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
+import re
 import types
 
-from harness import mutants, mutate, project
+from harness import build, mutants, mutate, project
 from harness.tests import Case
 
 SURVEY = {'times': {'quick': 100, 'slow': 4000},
@@ -204,3 +205,12 @@ class Chosen(Case):
 
     def test_every_machine_is_in_the_order(self):
         self.assertEqual(sorted(mutate.ORDER), project.default_machine_names())
+
+
+class Programs(Case):
+    def test_what_they_include_makes_them_others(self):
+        for source in (build.INIT, mutate.RUNNER):
+            headers = re.findall(r'^#include "(.+)"$', source.read_text(), re.M)
+            self.assertTrue(headers)
+            for name in headers:
+                self.assertIn((source.parent / name).read_text(), build.program_text(source))
