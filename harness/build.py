@@ -195,12 +195,24 @@ class Kernel:
         """The initramfs for a machine that runs tests."""
         return self.pack('initramfs')
 
+    def program(self, name, source):
+        """One of our programs for a machine, which bring all that they need with them."""
+        program = self.dir / name
+        output_of([ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o', str(program),
+                   str(source)])
+        return program
+
+    def archive(self, listing, output):
+        """Write the cpio archive of what a list names to an open file."""
+        made = subprocess.run([self.dir / 'usr' / 'gen_init_cpio', listing], stdout=output,
+                              stderr=subprocess.PIPE, text=True)
+        if made.returncode:
+            raise Failure(f'gen_init_cpio: {made.stderr.strip()}')
+
     def pack(self, name, extra=()):
         """An initramfs with our init, the test modules and the selftests."""
         tests, modules = self.selftests(), self.test_modules()
-        init = self.dir / 'initramfs.init'
-        output_of([ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o', str(init),
-                   str(INIT)])
+        init = self.program('initramfs.init', INIT)
         lines = ['dir /dev 0755 0 0', 'nod /dev/console 0600 0 0 c 5 1',
                  'dir /proc 0755 0 0', 'dir /sys 0755 0 0', f'file /init {init} 0755 0 0',
                  'dir /tests 0755 0 0']
@@ -212,10 +224,7 @@ class Kernel:
         listing.write_text('\n'.join(lines) + '\n')
         archive = self.dir / f'{name}.cpio'
         with open(archive, 'wb') as output:
-            made = subprocess.run([self.dir / 'usr' / 'gen_init_cpio', listing], stdout=output,
-                                  stderr=subprocess.PIPE, text=True)
-        if made.returncode:
-            raise Failure(f'gen_init_cpio: {made.stderr.strip()}')
+            self.archive(listing, output)
         return archive
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness import assemble, boot, build, mutants, outcomes, packages, report, xen
 from harness.project import (CACHE, ROOT, Failure, Machine, cache_lock, end_group, load_toml,
-                             machine_names, machines, main, output_of, relative, say)
+                             machine_names, machines, main, relative, say)
 
 PARTS = ROOT / 'harness' / 'mutant'
 RUNNER = PARTS / 'run_mutants.c'
@@ -262,9 +262,7 @@ class MutatedKernel(build.Kernel):
 
     def pack_tests(self):
         """The ordinary initramfs, and the program that runs mutants."""
-        program = self.dir / 'run_mutants'
-        output_of([build.ARCH[self.arch]['cross'] + 'gcc', '-static', '-O2', '-Wall', '-o',
-                   str(program), str(RUNNER)])
+        program = self.program('run_mutants', RUNNER)
         return self.pack('mutants', [f'file /tests/run_mutants {program} 0755 0 0'])
 
     def with_list(self, archive, text, name):
@@ -278,9 +276,7 @@ class MutatedKernel(build.Kernel):
             with open(archive, 'rb') as source:
                 shutil.copyfileobj(source, output)
             output.flush()
-            made = subprocess.run([self.dir / 'usr' / 'gen_init_cpio', spec], stdout=output)
-        if made.returncode:
-            raise Failure(f'gen_init_cpio failed for {spec}')
+            self.archive(spec, output)
         return target
 
 
