@@ -53,12 +53,12 @@ def merge(fragments):
 class BenchKernel(build.Kernel):
     """A kernel configured as distributions do, without what is there to find bugs."""
 
+    log_name = 'bench-{kernel.base.name}-{kernel.flavour}-{kernel.arch}'
+
     def __init__(self, base, arch, with_series=True):
         super().__init__(base, arch, with_series)
         self.dir = self.source / f'build-{arch}-bench'
-        self.image = self.dir / build.ARCH[arch]['image']
         self.name += ' for the benchmark'
-        self.log = CACHE / 'log' / f'bench-{base.name}-{self.flavour}-{arch}.log'
 
     def fragment(self):
         return fragment(self.arch)

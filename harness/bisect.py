@@ -58,14 +58,14 @@ def by_object(text, objects):
 class Step(compilers.Partial):
     """The commit that is checked out, with everything on but perhaps one option."""
 
+    log_name = '{kernel.dir.name}-{kernel.base.name}'
+
     def __init__(self, base, tree, option=None):
         arch = ELSEWHERE.get(option, 'x86_64')
         super().__init__(base, arch, source=tree)
         self.option = option
         self.name = f'{base.name} {name_of([option])}'
-        name = f'bisect-without-{option}' if option else 'bisect-with-everything'
-        self.dir = tree / name
-        self.log = CACHE / 'log' / f'{name}-{base.name}.log'
+        self.dir = tree / (f'bisect-without-{option}' if option else 'bisect-with-everything')
 
     def fragment(self):
         text = super().fragment()

@@ -61,6 +61,8 @@ class Kernel:
     timeout = boot.TIMEOUT
     # What its log has to say.
     signs = ()
+    # What the log of its build is called.
+    log_name = 'build-{kernel.base.name}-{kernel.flavour}-{kernel.arch}'
 
     def __init__(self, base, arch, with_series=True, source=None):
         self.base = base
@@ -71,9 +73,15 @@ class Kernel:
         # objects between the stock kernel and the patched one.
         self.flavour = 'series' if with_series else 'stock'
         self.dir = self.source / f'build-{arch}'
-        self.image = self.dir / ARCH[arch].get('image', 'vmlinux')
         self.name = f'Linux {assemble.tree_version(self.source)} {self.flavour} {arch}'
-        self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
+
+    @property
+    def image(self):
+        return self.dir / ARCH[self.arch].get('image', 'vmlinux')
+
+    @property
+    def log(self):
+        return CACHE / 'log' / f'{self.log_name.format(kernel=self)}.log'
 
     def make(self, *arguments):
         settings = ARCH[self.arch]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from harness import assemble, build, packages, report
-from harness.project import CACHE, ROOT, Failure, output_of, run, say
+from harness.project import ROOT, Failure, output_of, run, say
 
 LISTING = ROOT / 'harness' / 'objects.mk'
 ARCH = ('x86_64', 'arm64')
@@ -47,11 +47,12 @@ def new_warnings(what, before, after):
 class Checked(build.Kernel):
     """A configured tree in which only the files of the series are compiled."""
 
+    log_name = 'check-{kernel.base.name}-{kernel.flavour}-{kernel.arch}-{kernel.compiler}'
+
     def __init__(self, base, arch, with_series=True, compiler='gcc', source=None):
         super().__init__(base, arch, with_series, source=source)
         self.compiler = compiler
         self.dir = self.source / f'check-{arch}-{compiler}'
-        self.log = CACHE / 'log' / f'check-{base.name}-{self.flavour}-{arch}-{compiler}.log'
         self.name += f' {compiler}'
 
     def fragment(self):

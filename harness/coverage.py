@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from harness import assemble, build, compilers, packages, readme, record, report
-from harness.project import (CACHE, Base, Failure, Machine, cache_lock, default_machine_names,
-                             load_toml, machines, main, relative, say)
+from harness.project import (Base, Failure, Machine, cache_lock, default_machine_names, load_toml,
+                             machines, main, relative, say)
 from harness.suites import boot_all, by_arch, prepare
 
 # Counters that no other processor disturbs. Without the rest gcc would fold branches
@@ -34,9 +34,7 @@ class Counted(build.Kernel):
         super().__init__(base, arch)
         self.flavour = 'coverage'
         self.dir = self.source / f'build-{arch}-{self.flavour}'
-        self.image = self.dir / build.ARCH[arch]['image']
         self.name += ' that counts'
-        self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
         self.sources = compilers.touched_sources(self.source)
 
     def wanted(self):

@@ -156,14 +156,18 @@ def tree_for_debian(base):
 class Packaged(build.Kernel):
     """A kernel that comes out of a package, made by the kernel's own make bindeb-pkg."""
 
+    log_name = 'package-{kernel.base.name}'
+
     def __init__(self, base, tree):
         super().__init__(base, 'x86_64', source=tree)
         self.flavour = 'package'
         self.name = f'package of Linux {assemble.tree_version(tree)} {self.arch}'
         self.dir = tree / 'build-x86_64-package'
-        self.log = CACHE / 'log' / f'package-{base.name}.log'
         self.unpacked = self.dir / 'unpacked'
-        self.image = self.unpacked / 'vmlinuz'
+
+    @property
+    def image(self):
+        return self.unpacked / 'vmlinuz'
 
     def make(self, *arguments):
         return [*super().make(*arguments), 'LOCALVERSION=-dma-coherent']

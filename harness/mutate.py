@@ -232,12 +232,13 @@ def blamed(log, name, text, places):
 class MutatedKernel(build.Kernel):
     """The kernel with all mutants, and files to run suites from."""
 
+    log_name = 'mutate-{kernel.base.name}-{kernel.arch}'
+
     def __init__(self, mutated, arch):
         super().__init__(mutated.base, arch, source=mutated.tree)
         self.mutated = mutated
         self.flavour = 'mutants'
         self.name = f'Linux {assemble.tree_version(self.source)} with all mutants {arch}'
-        self.log = CACHE / 'log' / f'mutate-{mutated.base.name}-{arch}.log'
 
     def fragment(self):
         return super().fragment() + 'CONFIG_KUNIT_DEBUGFS=y\n'

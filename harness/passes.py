@@ -26,10 +26,11 @@ def chosen_machines():
 class CommitKernel(prove.Stage):
     """The kernel of a commit, with the tests of the series that it has."""
 
+    log_name = 'passes-{kernel.base.name}-{kernel.arch}'
+
     def __init__(self, base, arch, tree, number, lost):
         super().__init__(base, arch, tree, f'commit-{number}', lost)
         self.name = f'Linux {assemble.tree_version(tree)} with {number} patches {arch}'
-        self.log = CACHE / 'log' / f'passes-{base.name}-{arch}.log'
 
     def environment(self):
         # Not how often it was built here: the same kernel has the same image.

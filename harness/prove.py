@@ -38,12 +38,13 @@ class Stage(build.Kernel):
 class ProvedKernel(Stage):
     """The base with all tests and the first patches that are none."""
 
+    log_name = 'prove-{kernel.base.name}-{kernel.arch}'
+
     def __init__(self, plan, arch, tree, applied):
         super().__init__(plan.base, arch, tree, f'patch-{applied}' if applied else 'stock',
                          plan.lost_options(applied))
         self.name = f'Linux {assemble.tree_version(tree)} with ' \
             f'{f"{applied} of {len(plan.rest)} patches" if applied else "the tests"} {arch}'
-        self.log = CACHE / 'log' / f'prove-{plan.base.name}-{arch}.log'
 
 
 def boot_cases(kernel, machine, proofs):

@@ -83,9 +83,7 @@ class Kernel(build.Kernel):
         self.signs = SIGNS[kind]
         self.flavour += f'-{kind}'
         self.dir = self.source / f'build-{arch}-{kind}'
-        self.image = self.dir / build.ARCH[arch]['image']
         self.name += f' with sanitizers for {kind}'
-        self.log = CACHE / 'log' / f'build-{base.name}-{self.flavour}-{arch}.log'
 
     def wanted(self):
         return super().wanted() + ''.join(

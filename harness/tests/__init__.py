@@ -10,9 +10,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from harness import (analysers, assemble, bisect, boot, check, compilers, coverage, debian, fetch,
-                     history, mails, mutate, neighbours, packages, passes, project, prove, suites,
-                     xen)
+from harness import (analysers, assemble, bisect, boot, build, check, debian, fetch, history, mails,
+                     mutate, neighbours, packages, passes, project, prove, suites, xen)
 
 TOML = '''version = "{version}"
 [[source]]
@@ -36,9 +35,8 @@ class Case(unittest.TestCase):
         self.scratch = Path(scratch.name)
         self.cache = self.scratch / 'cache'
         self.cache.mkdir()
-        for module in (analysers, assemble, bisect, boot, check, compilers, coverage, debian,
-                       fetch, history, mails, mutate, neighbours, packages, passes, project,
-                       prove, suites, xen):
+        for module in (analysers, assemble, bisect, boot, build, check, debian, fetch, history,
+                       mails, mutate, neighbours, packages, passes, project, prove, suites, xen):
             self.patch(module, 'CACHE', self.cache)
         self.patch(os, 'environ', {name: value for name, value in os.environ.items()
                                    if name not in ('BASE', 'MACHINE', 'SUITE', 'PATCH', 'KERNEL',

@@ -1,32 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 """When a kernel is built, and when what is there already will do."""
 
-import tempfile
-import unittest
-from pathlib import Path
 from unittest import mock
 
-from harness import build
+from harness import build, packages
+from harness.tests import Case
 
 
-class BuildTest(unittest.TestCase):
-
+class Building(Case):
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
+        super().setUp()
+        self.patch(build.Kernel, 'image', self.scratch / 'Image')
+        self.patch(build.Kernel, 'log', self.scratch / 'log')
         self.kernel = build.Kernel.__new__(build.Kernel)
-        self.kernel.dir = Path(scratch.name)
-        self.kernel.image = self.kernel.dir / 'Image'
-        self.kernel.arch = 'x86_64'
-        self.kernel.log = self.kernel.dir / 'log'
-        self.kernel.name = 'Linux'
-        self.kernel.source = self.kernel.dir
+        self.kernel.dir = self.kernel.source = self.scratch
+        self.kernel.arch, self.kernel.name = 'x86_64', 'Linux'
         self.stamp = 'commit, compiler and configuration'
         for name in ('configure', 'stamp'):
-            self.enterContext(mock.patch.object(self.kernel, name, lambda: self.stamp))
-        self.enterContext(mock.patch('harness.packages.for_arch'))
-        self.made = self.enterContext(mock.patch(
-            'harness.build.run', side_effect=lambda *_, **__: self.kernel.image.write_text('good')))
+            self.patch(self.kernel, name, lambda: self.stamp)
+        self.patch(packages, 'for_arch', lambda arch: None)
+        self.made = mock.Mock(side_effect=lambda *_, **__: self.kernel.image.write_text('good'))
+        self.patch(build, 'run', self.made)
 
     def test_builds_once(self):
         self.kernel.build()
@@ -50,7 +44,3 @@ class BuildTest(unittest.TestCase):
         self.kernel.image.unlink()
         self.kernel.build()
         self.assertEqual(self.kernel.image.read_text(), 'good')
-
-
-if __name__ == '__main__':
-    unittest.main()

@@ -12,7 +12,8 @@ class Configuration(Case):
     def kernel(self):
         kernel = build.Kernel.__new__(build.Kernel)
         kernel.name, kernel.arch, kernel.dir = 'demo', 'x86_64', self.scratch
-        kernel.source = kernel.log = self.scratch / 'log'
+        kernel.source = self.scratch / 'log'
+        self.patch(build.Kernel, 'log', self.scratch / 'build.log')
         return kernel
 
     def test_option_that_the_kernel_does_not_take_is_named(self):
@@ -51,7 +52,6 @@ class Configuration(Case):
 
     def test_warning_in_our_code_is_a_failure(self):
         kernel = self.kernel()
-        kernel.log = self.scratch / 'build.log'
 
         def run(command, log, *arguments, **options):
             log.write_text('a.c:1: warning: unused\n')

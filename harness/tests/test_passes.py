@@ -23,10 +23,10 @@ class Walking(SeriesCase):
 
         def make(kernel):
             self.built.append((kernel.arch, kernel.flavour, kernel.programs))
-            kernel.image = self.scratch / 'image'
             kernel.image.write_text((kernel.source / 'driver.c').read_text() + repr(
                 [path.read_text() for path in kernel.source.glob('tests/*.c')]))
         self.patch(passes.CommitKernel, 'build', make)
+        self.patch(passes.CommitKernel, 'image', self.scratch / 'image')
         self.patch(passes.CommitKernel, 'used', lambda kernel: ['driver.c', *(
             f'tests/{path.name}' for path in kernel.source.glob('tests/*.c'))])
         self.patch(passes.CommitKernel, 'pack_tests', lambda kernel: None)
