@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import assemble, boot, build, mutants, outcomes, packages, report, xen
+from harness import assemble, boot, build, mutants, outcomes, packages, report, suites
 from harness.project import (CACHE, ROOT, Failure, Machine, cache_lock, end_group, load_toml,
                              machine_names, machines, main, relative, say)
 
@@ -703,10 +703,8 @@ class Run:
                 for case in sorted(cases)]
 
     def run(self):
+        suites.prepare(self.machines)
         self.prepare()
-        for machine in self.machines:
-            if machine.hypervisor:
-                xen.image(machine.hypervisor)
         # Selftests take long, so they get only what no suite has noticed.
         for programs in (False, True):
             if not self.left():

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from harness import assemble, boot, build, cost, packages, proof, readme, report, xen
+from harness import assemble, boot, build, cost, packages, proof, readme, report, suites
 from harness.project import (CACHE, Base, Failure, Machine, asked, base_names, cache_lock,
                              machines, main, say, without_number)
 
@@ -225,9 +225,7 @@ def prepare(proofs):
     """Find out now, and not after building a kernel, what cannot be had."""
     chosen = [Machine(name) for name in dict.fromkeys(one.machine for one in proofs)]
     packages.for_arch(*{machine.arch for machine in chosen})
-    for machine in chosen:
-        if machine.hypervisor:
-            xen.image(machine.hypervisor)
+    suites.prepare(chosen)
 
 
 def prove_base(plan, proofs):
