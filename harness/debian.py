@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import assemble, boot, build, fetch, mails, packages, report, suites
+from harness import assemble, build, fetch, mails, packages, report, suites
 from harness.assemble import git
 from harness.project import (CACHE, Base, Failure, Machine, cache_lock, main, output_of, relative,
                              run, say)
@@ -220,9 +220,7 @@ def boot_package(base, kernel):
     if not proof.exists():
         plain = build.Kernel(base, machine.arch).build()
         expectation = report.Expectation(base, arch=machine.arch)
-        boot.accelerator(machine, plain.image)
-        found = list(boot.some_at_a_time(
-            lambda each: suites.boot_and_read(each, machine, expectation), (plain, kernel)))
+        found = list(suites.boot_all([(each, machine, expectation) for each in (plain, kernel)]))
         problems = compare_boots(*found)
         if problems:
             raise Failure('\n'.join(problems))

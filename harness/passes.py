@@ -150,8 +150,7 @@ class Walk:
 
     def boot(self, commit, kernel, expectation, left, image):
         problems = []
-        reports = prove.on_machines(kernel, left, lambda machine: suites.boot_and_read(
-            kernel, machine, expectation))
+        reports = suites.boot_all([(kernel, machine, expectation) for machine in left])
         for machine, found in zip(left, reports):
             self.boots += 1
             passed = sum(result.status == 'passed' for result in found.results)

@@ -97,18 +97,10 @@ def measure_arch(kernel, proofs):
     for one in proofs:
         by_machine.setdefault(one.machine, []).append(one)
     seen = {}
-    for found in on_machines(kernel, [Machine(name) for name in by_machine],
-                             lambda machine: measure(kernel, machine, by_machine[machine.name])):
+    for found in suites.boot_all([(kernel, Machine(name), group)
+                                  for name, group in by_machine.items()], measure):
         seen |= found
     return seen
-
-
-def on_machines(kernel, chosen, function):
-    """What a function that boots a kernel returns for each machine."""
-    # Once, before several threads want these.
-    boot.accelerator(chosen[0], kernel.image)
-    kernel.pack_tests()
-    return boot.some_at_a_time(function, chosen)
 
 
 def measure_step(plan, tree, applied, proofs):

@@ -45,13 +45,16 @@ def boot_and_read(kernel, machine, expectation):
     return found
 
 
-def boot_all(boots):
-    """Reports in the order of the boots, of which some run at a time: devices are slow."""
+def boot_all(boots, function=None):
+    """Reports in the order of the boots, of which some run at a time: devices are slow.
+
+    Or what another function returns that takes a kernel, a machine and what to look at.
+    """
     # Once, before several threads want these.
     boot.accelerator(boots[0][1], boots[0][0].image)
     for kernel in {kernel for kernel, _, _ in boots}:
         kernel.pack_tests()
-    yield from boot.some_at_a_time(lambda arguments: boot_and_read(*arguments), boots)
+    yield from boot.some_at_a_time(lambda arguments: (function or boot_and_read)(*arguments), boots)
 
 
 def test_base(base, chosen, pattern, kind=None):
