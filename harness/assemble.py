@@ -167,14 +167,16 @@ def apply_series(tree, base, identity=IDENTITY, sign=False):
     return git(tree, 'rev-parse', 'HEAD').strip()
 
 
-def files_of(base, patch):
-    """The files of a kernel tree that a patch itself changes."""
-    return set(re.findall(r'^(?:---|\+\+\+) [ab]/(\S+)$', (base.dir / patch).read_text(), re.M))
+def files_of(patches):
+    """The files of a kernel tree that patches change; not all of them need come from git."""
+    return {name for patch in patches for names in re.findall(
+        r'^--- [^\s/]*/(\S+).*\n\+\+\+ [^\s/]*/(\S+)', patch.read_text(errors='replace'), re.M)
+        for name in names} - {'dev/null'}
 
 
 def touched_files(base):
     """Every file of a kernel tree that the patches change, and Makefile for its version."""
-    return sorted({'Makefile'}.union(*(files_of(base, patch) for patch, _ in base.series())))
+    return sorted({'Makefile'} | files_of(base.dir / patch for patch, _ in base.series()))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from harness import assemble, build, fetch, mails, packages, report, suites
-from harness.assemble import git
+from harness.assemble import files_of, git
 from harness.project import (CACHE, Base, Failure, Machine, cache_lock, main, output_of, relative,
                              run, say)
 
@@ -74,12 +74,6 @@ def push_all(tree, may_leave_out=lambda patch: False):
         left_out.append(rest[0])
         if quilt(tree, 'delete', '-n').returncode:
             raise Failure(f'quilt cannot leave out {rest[0]}')
-
-
-def files_of(patches):
-    """The files that patches change."""
-    return {name for patch in patches for name in re.findall(
-        r'^(?:---|\+\+\+) [^\s/]+/(\S+)', patch.read_text(errors='replace'), re.M)} - {'null'}
 
 
 def drop_in(tree, archive, patches, stands_in):

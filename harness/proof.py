@@ -128,7 +128,7 @@ class Plan:
         self.check()
 
     def changed(self, patch, files):
-        return files_of(self.base, patch).union(files)
+        return files_of([self.base.dir / patch]).union(files)
 
     @staticmethod
     def brings_tests(files):
