@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness import assemble, coccinelle, compilers, packages, report
 from harness.project import (CACHE, JOBS, ROOT, Base, Failure, cache_lock, load_toml, main,
-                             output_of, relative, run, say)
+                             output_of, relative, run, say, show_problems)
 
 # The findings that are right to be there.
 ACCEPTED = ROOT / 'harness' / 'analysers.toml'
@@ -342,9 +342,7 @@ def command(name):
     with cache_lock():
         base = Base(name)
         problems = check_project() + check(base, assemble.patched(base), assemble.stock(base))
-    for problem in problems:
-        say(problem)
-    return bool(problems)
+    return show_problems(problems)
 
 
 if __name__ == '__main__':

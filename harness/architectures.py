@@ -5,7 +5,7 @@ import re
 import sys
 
 from harness import assemble, build, compilers, packages
-from harness.project import Base, Failure, cache_lock, main, output_of, say
+from harness.project import Base, Failure, cache_lock, main, output_of, say, show_problems
 
 # 32 bits with more physical addresses than pointers, both byte orders, devices that
 # are not coherent, and each architecture with DMA operations of its own: all but
@@ -67,9 +67,7 @@ def command(name, *arches):
     with cache_lock():
         base = Base(name)
         problems = check(base, assemble.patched(base), arches or ARCH)
-    for problem in problems:
-        say(problem)
-    return bool(problems)
+    return show_problems(problems)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from harness import assemble, build, compilers, history, packages, passes
-from harness.project import CACHE, Base, Failure, cache_lock, main, output_of, say
+from harness.project import CACHE, Base, Failure, cache_lock, main, output_of, say, show_problems
 
 # Each option that is turned off, with what selects it and has to go, too.
 WITHOUT = {
@@ -267,9 +267,7 @@ def command(name, last=None):
     packages.ensure(packages.BUILD, {name: packages.CROSS[name] for name in compilers_needed})
     with cache_lock():
         problems = check(Base(name), last and int(last))
-    for problem in problems:
-        say(problem)
-    return bool(problems)
+    return show_problems(problems)
 
 
 if __name__ == '__main__':

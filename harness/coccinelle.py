@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import packages
-from harness.project import JOBS, ROOT, Failure, load_toml, main, relative, say
+from harness.project import JOBS, ROOT, Failure, load_toml, main, relative, say, show_problems
 
 SCRIPT = 'scripts/coccinelle/api/dma_require_coherent.cocci'
 
@@ -111,9 +111,7 @@ def show(tree):
     """Print the findings in a kernel tree."""
     packages.ensure(packages.COCCINELLE)
     findings, problems, _ = of_tree(Path(tree))
-    for line in findings + problems:
-        say(line)
-    return bool(findings + problems)
+    return show_problems(findings + problems)
 
 
 if __name__ == '__main__':

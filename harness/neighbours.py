@@ -11,7 +11,8 @@ from pathlib import Path
 
 from harness import assemble, fetch
 from harness.assemble import git
-from harness.project import CACHE, Base, Failure, load_toml, main, relative, say, without_number
+from harness.project import (CACHE, Base, Failure, load_toml, main, relative, say, show_problems,
+                             without_number)
 
 APPLIES, THERE, CONFLICTS = 'applies', 'already there', 'conflicts'
 
@@ -121,10 +122,7 @@ def check(base):
 
 
 def show(name):
-    problems = check(Base(name))
-    for problem in problems:
-        say(problem)
-    return bool(problems)
+    return show_problems(check(Base(name)))
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 
 import sys
 
-from harness.project import Machine, main, say
+from harness.project import Machine, main, say, show_problems
 
 # Mappings with these have to be coherent, or to be refused.
 ASKED = ('REQUIRE_COHERENT', 'HMM')
@@ -115,9 +115,7 @@ def command(name, log):
     machine = Machine(name)
     _, programs = report.split(Boot(log).lines())
     found = [outcome for output, _ in programs.values() for outcome in report.outcomes(output)]
-    for problem in wrong(machine, found):
-        say(problem)
-    return bool(wrong(machine, found))
+    return show_problems(wrong(machine, found))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ import sys
 from harness import (assemble, build, fetch, history, packages, proof, prove, readme,
                      report, suites)
 from harness.project import (CACHE, ROOT, Base, Failure, Machine, cache_lock, machines, main,
-                             output_of, say)
+                             output_of, say, show_problems)
 
 # All ways in which a mapping is made; what the others add, make test boots.
 MACHINES = ('x86_64-direct', 'x86_64-swiotlb', 'x86_64-iommu', 'x86_64-switch', 'xen',
@@ -201,9 +201,7 @@ def check(base, first=None, last=None):
 def command(name, first=None, last=None):
     with cache_lock():
         problems = check(Base(name), first and int(first), last and int(last))
-    for problem in problems:
-        say(problem)
-    return bool(problems)
+    return show_problems(problems)
 
 
 if __name__ == '__main__':

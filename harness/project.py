@@ -39,6 +39,13 @@ def say(text):
     print(text, flush=True)
 
 
+def show_problems(problems):
+    """Print what is wrong, one after the other; the exit status of a command that found it."""
+    for problem in problems:
+        say(problem)
+    return bool(problems)
+
+
 def relative(path):
     """A path as the user would type it."""
     with contextlib.suppress(ValueError):

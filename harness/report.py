@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import build
 from harness.boot import Boot
-from harness.project import ROOT, Base, Failure, load_toml, main, say
+from harness.project import ROOT, Base, Failure, load_toml, main, say, show_problems
 
 Result = collections.namedtuple('Result', 'suite case status detail')
 
@@ -328,9 +328,7 @@ def command(name, log, arch=None):
     report = Report(Boot(log), assemble.stock(base), Expectation(base, arch=arch))
     for suite in report.suites():
         say('{}: {} passed, {} failed, {} skipped'.format(suite, *report.count(suite)))
-    for line in report.failures():
-        say(line)
-    return bool(report.failures())
+    return show_problems(report.failures())
 
 
 if __name__ == '__main__':
