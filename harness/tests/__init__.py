@@ -79,20 +79,28 @@ class KernelCase(Case):
         work = self.scratch / 'work'
         assemble.git(self.scratch, 'clone', '--quiet', str(self.kernel), str(work))
         assemble.git(work, 'tag', 'base')
-        (work / 'driver.c').write_text(DRIVER.replace('line 10', 'line ten'))
-        assemble.git(work, 'commit', '--quiet', '--all', '--message',
-                     'driver: spell ten\n\nSome tools cannot read the digits of this one line, '
-                     'so write the number as a word instead.')
-        (work / 'driver.c').write_text(DRIVER.replace('line 10', 'line ten')
-                                       .replace('line 3\n', 'line three\n'))
-        (work / 'tests').mkdir()
-        (work / 'tests' / 'driver_kunit.c').write_text('a test\n')
-        assemble.git(work, 'add', '--all', '--force')
-        assemble.git(work, 'commit', '--quiet', '--message',
-                     'driver: add a test\n\nNothing tests the driver until now, and so nobody '
-                     'would notice that it breaks.')
         self.work = work
+        ten = DRIVER.replace('line 10', 'line ten')
+        self.change('driver: spell ten\n\nSome tools cannot read the digits of this one line, '
+                    'so write the number as a word instead.', {'driver.c': ten})
+        self.change('driver: add a test\n\nNothing tests the driver until now, and so nobody '
+                    'would notice that it breaks.',
+                    {'driver.c': ten.replace('line 3\n', 'line three\n'),
+                     'tests/driver_kunit.c': 'a test\n'})
         self.write_back(work)
+
+    def change(self, message, files):
+        """Add a commit to the work tree."""
+        for name, text in files.items():
+            (self.work / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.work / name).write_text(text)
+        assemble.git(self.work, 'add', '--all', '--force')
+        assemble.git(self.work, 'commit', '--quiet', '--message', message)
+
+    def commit(self, message, files):
+        """Add a commit, and to the series its patch."""
+        self.change(message, files)
+        self.write_back(self.work)
 
     def write_back(self, tree):
         assemble.write_back([(self.base, assemble.read_commits(tree))])

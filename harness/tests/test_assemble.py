@@ -102,8 +102,7 @@ class Assemble(KernelCase):
         self.assertEqual((tree / 'tests' / 'driver_kunit.c').read_text(), 'a better test\n')
 
     def test_new_file_arrives_complete(self):
-        (self.work / 'tests' / 'driver_kunit.c').write_text('changed later\n')
-        assemble.git(self.work, 'commit', '--quiet', '--all', '--message', 'driver: change the test')
+        self.change('driver: change the test', {'tests/driver_kunit.c': 'changed later\n'})
         before = self.snapshot()
         self.fails(['"driver: change the test" changes tests/driver_kunit.c', 'squash'],
                    assemble.read_commits, self.work)
@@ -138,10 +137,7 @@ class Assemble(KernelCase):
 
     def test_commit_of_nothing_but_new_files_keeps_its_message(self):
         assemble.git(self.work, 'reset', '--quiet', '--hard', 'base')
-        (self.work / 'new.c').write_text('new\n')
-        assemble.git(self.work, 'add', '--force', 'new.c')
-        assemble.git(self.work, 'commit', '--quiet', '--message', 'new: add\n\nBecause.')
-        self.write_back(self.work)
+        self.commit('new: add\n\nBecause.', {'new.c': 'new\n'})
         tree = assemble.patched(self.base)
         self.assertEqual(assemble.git(tree, 'log', '-1', '--format=%B').strip(),
                          'new: add\n\nBecause.')

@@ -39,11 +39,7 @@ class Bisect(KernelCase):
         self.patch(bisect, 'output_of', lambda command: 'a compiler')
 
     def commit(self, subject, **files):
-        for name, text in files.items():
-            (self.work / f'{name}.c').write_text(text)
-        assemble.git(self.work, 'add', '--all', '--force')
-        assemble.git(self.work, 'commit', '--quiet', '--message', subject)
-        self.write_back(self.work)
+        super().commit(subject, {f'{name}.c': text for name, text in files.items()})
 
     def driver(self, line):
         return (self.work / 'driver.c').read_text() + line + '\n'

@@ -3,7 +3,7 @@ import os
 import subprocess
 import types
 
-from harness import assemble, build, coverage
+from harness import build, coverage
 from harness.boot import Boot
 from harness.tests import Case, KernelCase
 
@@ -223,12 +223,7 @@ static inline int one(void) { return 1; }
 
     def test_added_lines_are_those_of_kernel_code(self):
         os.environ.pop('KERNEL')
-        tools = self.work / 'tools'
-        tools.mkdir()
-        (tools / 'a.c').write_text('int a;\n')
-        (self.work / 'driver.h').write_text('int a;\nint b;\n')
-        assemble.git(self.work, 'add', '--all', '--force')
-        assemble.git(self.work, 'commit', '--quiet', '--message', 'more')
+        self.change('more', {'tools/a.c': 'int a;\n', 'driver.h': 'int a;\nint b;\n'})
         self.assertEqual(coverage.added_lines(self.work), {
             'driver.c': {3: 'line three', 10: 'line ten'},
             'driver.h': {1: 'int a;', 2: 'int b;'}})

@@ -5,13 +5,7 @@ from harness.tests import DRIVER, KernelCase
 
 class Commits(KernelCase):
     def commit(self, subject, files):
-        for name, text in files.items():
-            path = self.work / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        assemble.git(self.work, 'add', '--all', '--force')
-        assemble.git(self.work, 'commit', '--quiet', '--message', subject)
-        self.write_back(self.work)
+        super().commit(subject, files)
         return history.Series(self.base)
 
     def test_what_each_commit_changes(self):

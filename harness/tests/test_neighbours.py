@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 import os
 
-from harness import assemble, fetch, neighbours, packages
+from harness import fetch, neighbours, packages
 from harness.tests import DRIVER, KernelCase
 
 SPELL, TEST = 'driver-spell-ten.patch', 'driver-add-a-test.patch'
@@ -59,12 +59,9 @@ class Neighbours(KernelCase):
                          'already there  driver-spell-ten: mainline commit 123456789abc')
 
     def test_later_patch_meets_what_earlier_ones_left(self):
-        (self.work / 'driver.c').write_text((self.work / 'driver.c').read_text()
-                                            .replace('line ten', 'line X'))
-        assemble.git(self.work, 'commit', '--quiet', '--all', '--message',
-                     'driver: spell ten anew\n\nOne letter is less to read than three of them, '
-                     'and no less clear.')
-        self.write_back(self.work)
+        text = (self.work / 'driver.c').read_text()
+        self.commit('driver: spell ten anew\n\nOne letter is less to read than three of them, '
+                    'and no less clear.', {'driver.c': text.replace('line ten', 'line X')})
         self.neighbour('6.17.1', DRIVER)
         self.neighbour('6.17.3', DRIVER.replace('line 9', 'line nine'))
         self.record()

@@ -4,7 +4,7 @@ import types
 
 from harness import assemble, boot, build, history, packages, passes, project, report, suites
 from harness.tests import DRIVER, Case
-from harness.tests.test_proof import SUITE, WHY, SeriesCase, result
+from harness.tests.test_proof import SUITE, SeriesCase, result
 
 
 class Walking(SeriesCase):
@@ -41,14 +41,6 @@ class Walking(SeriesCase):
         found.failures = lambda: [f'{one.suite}.{one.case}' for one in results
                                   if one.status == 'failed']
         return found
-
-    def commit(self, subject, files):
-        for name, text in files.items():
-            (self.work / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.work / name).write_text(text)
-        assemble.git(self.work, 'add', '--all', '--force')
-        assemble.git(self.work, 'commit', '--quiet', '--message', subject + WHY)
-        self.write_back(self.work)
 
     def test_each_commit_runs_the_tests_that_it_has(self):
         self.assertEqual(passes.check(self.base), [])

@@ -90,13 +90,12 @@ class SeriesCase(KernelCase):
                     'tests/.kunitconfig': 'CONFIG_KUNIT=y\nCONFIG_FUNCTION_KUNIT_TEST=y\n'
                                           'CONFIG_DRIVER_KUNIT_TEST=y\n',
                     'tools/testing/selftests/dma/thing.c': PROGRAM})):
-            for name, text in files.items():
-                (self.work / name).parent.mkdir(parents=True, exist_ok=True)
-                (self.work / name).write_text(text)
-            assemble.git(self.work, 'add', '--all', '--force')
-            assemble.git(self.work, 'commit', '--quiet', '--message', subject + WHY)
+            self.change(subject + WHY, files)
         self.write_back(self.work)
         self.describe(PROOF)
+
+    def commit(self, subject, files):
+        super().commit(subject + WHY, files)
 
     def make_kernel(self, name, *version):
         tree = super().make_kernel(name, *version)
@@ -162,11 +161,8 @@ class Planning(SeriesCase):
 
     def test_tests_that_see_what_is_static(self):
         text = (self.work / 'driver.c').read_text().replace('line 14', 'VISIBLE_IF_KUNIT line 14')
-        (self.work / 'driver.c').write_text(text)
-        (self.work / 'tests' / 'open_kunit.c').write_text(NEW_SUITE.replace('function', 'open'))
-        assemble.git(self.work, 'add', '--all', '--force')
-        assemble.git(self.work, 'commit', '--quiet', '--message', 'driver: test inside' + WHY)
-        self.write_back(self.work)
+        self.commit('driver: test inside', {
+            'driver.c': text, 'tests/open_kunit.c': NEW_SUITE.replace('function', 'open')})
         self.fails('driver-test-inside.patch has no entry', self.plan)
         self.describe('[[test]]\nname = "driver-test-inside.patch"\n'
                       'why = "it only makes line 14 visible to the tests"\n' + PROOF)

@@ -51,13 +51,8 @@ class SetCase(MailCase):
         self.describe()
 
     def commit(self, subject, files):
-        for name, text in files.items():
-            (self.work / name).parent.mkdir(exist_ok=True)
-            (self.work / name).write_text(text)
-        assemble.git(self.work, 'add', '--all', '--force')
-        assemble.git(self.work, 'commit', '--quiet', '--message',
-                     f'{subject}\n\nWithout it there is one thing less in the list than there is.')
-        self.write_back(self.work)
+        super().commit(f'{subject}\n\nWithout it there is one thing less in the list than there '
+                       f'is.', files)
 
     def describe(self, text=None, **more):
         text = text or ''.join(SET.format(name=name, more=more.get(name, ''))
