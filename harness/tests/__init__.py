@@ -4,6 +4,7 @@
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -24,6 +25,10 @@ sha256 = "0000"
 MAKEFILE = 'VERSION = {}\nPATCHLEVEL = {}\nSUBLEVEL = {}\n'
 
 DRIVER = ''.join(f'line {number}\n' for number in range(1, 21))
+
+
+def needs(program):
+    return unittest.skipUnless(shutil.which(program), f'no {program}')
 
 
 class Case(unittest.TestCase):

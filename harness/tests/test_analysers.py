@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-import shutil
 import subprocess
 import types
-import unittest
 
 from harness import analysers, assemble, compilers, packages
-from harness.tests import Case
-
-
-def needs(program):
-    return unittest.skipUnless(shutil.which(program), f'no {program}')
+from harness.tests import Case, needs
 
 
 class Kept(Case):

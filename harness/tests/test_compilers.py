@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-import shutil
 import types
-import unittest
 
 from harness import architectures, assemble, build, compilers, packages, project
-from harness.tests import Case
+from harness.tests import Case, needs
 
 MAKEFILE = '''obj-$(CONFIG_DEMO) += demo.o
 obj-$(CONFIG_DEMO_TEST) += tests/demo_kunit.o
@@ -36,12 +34,12 @@ class Enabled(Case):
             ''.join(f'CONFIG_{name}={value}\n' for name, value in options.items()))
         return kernel
 
-    @unittest.skipUnless(shutil.which('make'), 'no make')
+    @needs('make')
     def test_parts_of_what_is_on(self):
         self.assertEqual(self.kernel(DEMO='y', DEMO_TEST='m').enabled(self.SOURCES),
                          ['drivers/demo/one.o', 'drivers/demo/tests/demo_kunit.o'])
 
-    @unittest.skipUnless(shutil.which('make'), 'no make')
+    @needs('make')
     def test_parts_of_modules(self):
         self.assertEqual(self.kernel(DEMO='m', OTHER='y').enabled(self.SOURCES),
                          ['drivers/demo/one.o', 'drivers/demo/other.o', 'drivers/demo/two.o'])

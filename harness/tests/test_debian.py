@@ -3,15 +3,10 @@ import os
 import shutil
 import tempfile
 import types
-import unittest
 from pathlib import Path
 
 from harness import assemble, debian, fetch, packages, project
-from harness.tests import DRIVER, Case, KernelCase
-
-
-def needs(program):
-    return unittest.skipUnless(shutil.which(program), f'no {program}')
+from harness.tests import DRIVER, Case, KernelCase, needs
 
 
 def patch_of(name, line, other, context=3):

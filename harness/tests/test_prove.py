@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 import os
 import types
+from unittest import mock
 
 from harness import assemble, boot, build, project, proof, prove, report
 from harness.tests import DRIVER, Case
@@ -45,11 +46,8 @@ cases = ["driver.spells_three", "thing.*.does"]
 
 class Choosing(SeriesCase):
     def chosen(self, **variables):
-        os.environ.update(variables)
-        found = [one.pattern for one in prove.chosen_proofs(self.plan())]
-        for name in variables:
-            del os.environ[name]
-        return found
+        with mock.patch.dict(os.environ, variables):
+            return [one.pattern for one in prove.chosen_proofs(self.plan())]
 
     def test_one_patch_machine_or_suite(self):
         self.assertEqual(len(self.chosen()), 4)
@@ -69,10 +67,8 @@ class Choosing(SeriesCase):
                                  ({'PATCH': '000[14]*'}, ['untested: ten is ten\n', 'a comment']),
                                  ({'MACHINE': 'moon'}, 'unknown MACHINE=moon'),
                                  ({'SUITE': 'other'}, 'names no case for what PATCH=')):
-            os.environ.update(variables)
-            self.fails(words, prove.chosen_proofs, self.plan())
-            for name in variables:
-                del os.environ[name]
+            with mock.patch.dict(os.environ, variables):
+                self.fails(words, prove.chosen_proofs, self.plan())
 
 
 class Commands(Case):

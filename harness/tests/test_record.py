@@ -1,23 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 """Results of long checks are kept with what they belong to, and known when outdated."""
 
-import tempfile
 import tomllib
-import unittest
-from pathlib import Path
 from types import SimpleNamespace
 
 from harness import record
+from harness.tests import Case
 
 
-class RecordTest(unittest.TestCase):
-
+class Keeping(Case):
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
+        super().setUp()
         self.digest = '0123'
-        self.base = SimpleNamespace(name='6.18', dir=Path(scratch.name),
-                                    digest=lambda: self.digest)
+        self.base = SimpleNamespace(name='6.18', dir=self.scratch, digest=lambda: self.digest)
 
     def rows(self):
         return record.table([self.base])[2:]
@@ -53,7 +48,3 @@ class RecordTest(unittest.TestCase):
         patch.write_text('@@ -2 +2 @@\n-10\n+eleven\n')
         self.assertIsNone(record.tested(self.base, patch.name))
         self.assertIsNone(record.tested(self.base, '0003-another.patch'))
-
-
-if __name__ == '__main__':
-    unittest.main()

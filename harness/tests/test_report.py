@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 import types
-from pathlib import Path
 
 from harness import assemble, boot, build, project, report
 from harness.tests import Case
@@ -262,8 +261,7 @@ class Sources(Case):
     """The expectations are read from the sources that are really there."""
 
     def test_every_suite_is_found(self):
-        for name in project.base_names():
-            base = project.Base(name)
+        for base in map(project.Base, project.base_names()):
             expected = report.Expectation(base)
             sources = [file for file in base.new_files() if file.endswith('_kunit.c')]
             self.assertEqual(len(expected.suites), len(sources))
@@ -315,15 +313,13 @@ TEST(tells_nothing)
         self.assertIn('dma_direct', report.Expectation(base, arch='arm64').suites)
 
     def test_suite_that_an_architecture_cannot_have_is_not_expected(self):
-        for name in project.base_names():
-            base = project.Base(name)
+        for base in map(project.Base, project.base_names()):
             self.assertNotIn('p2pdma', report.Expectation(base, arch='i386').suites)
             self.assertIn('dma_iommu', report.Expectation(base, arch='i386').suites)
             self.assertNotIn('dma_iommu', report.Expectation(base, arch='arm').suites)
 
     def test_every_suite_has_an_option(self):
-        for name in project.base_names():
-            base = project.Base(name)
+        for base in map(project.Base, project.base_names()):
             options = [report.Expectation.option(base, path) for path in base.new_files()
                        if path.endswith('_kunit.c')]
             self.assertNotIn(None, options)
@@ -331,14 +327,13 @@ TEST(tells_nothing)
 
     def test_every_expected_splat_has_its_case_and_reason(self):
         suites = {}
-        for name in project.base_names():
-            suites |= report.Expectation(project.Base(name)).suites
+        for base in map(project.Base, project.base_names()):
+            suites |= report.Expectation(base).suites
         for entry in report.expected_splats():
             self.assertIn(entry['case'], suites[entry['suite']])
             self.assertTrue(entry['reason'])
 
     def test_every_machine_has_its_architecture(self):
-        for name in project.machine_names():
-            self.assertIn(project.Machine(name).arch, build.ARCH)
-            self.assertTrue(Path(project.ROOT / 'machines' / 'kconfig' /
-                                 f'{project.Machine(name).arch}.config').exists())
+        for machine in map(project.Machine, project.machine_names()):
+            self.assertIn(machine.arch, build.ARCH)
+            self.assertTrue((build.KCONFIG / f'{machine.arch}.config').exists())
