@@ -5,7 +5,6 @@ import copy
 import hashlib
 import os
 import re
-import shutil
 import sys
 import time
 
@@ -72,13 +71,9 @@ class BenchKernel(build.Kernel):
         return []
 
     def test_modules(self):
-        work = self.dir / 'bench_module'
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(SOURCE, work)
         # What there is nothing to compare with in the stock kernel.
         series_only = f'CONFIG_DMA_BUF_BENCH={"m" if self.with_series else "n"}'
-        self.run_quietly(self.make(f'M={work}', series_only, 'modules'), 'bench module')
-        return sorted(work.glob('*.ko'))
+        return self.modules(SOURCE, self.dir / 'bench_module', 'bench module', series_only)
 
     def text_sizes(self):
         """Bytes of machine code in the kernel image and in each object of it."""

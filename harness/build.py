@@ -179,10 +179,16 @@ class Kernel:
         """The test modules for this kernel, which may be a stock one and not have their source."""
         work = self.dir / 'test_modules' / 'modules'
         shutil.rmtree(work.parent, ignore_errors=True)
-        shutil.copytree(ROOT / SELFTESTS / 'test_modules', work)
+        work.parent.mkdir(parents=True)
         for header in (ROOT / SELFTESTS).glob('*.h'):
             shutil.copy(header, work.parent)
-        self.run_quietly(self.make(f'M={work}', 'modules'), 'test modules')
+        return self.modules(ROOT / SELFTESTS / 'test_modules', work, 'test modules')
+
+    def modules(self, source, work, what, *settings):
+        """The modules of a directory, built in a copy of it."""
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(source, work)
+        self.run_quietly(self.make(f'M={work}', *settings, 'modules'), what)
         return sorted(work.glob('*.ko'))
 
     def selftests(self):

@@ -3,7 +3,6 @@
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -178,11 +177,7 @@ class Control(Kernel):
         return []
 
     def test_modules(self):
-        work = self.dir / 'control_module'
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(CONTROL, work)
-        self.run_quietly(self.make(f'M={work}', 'modules'), 'control module')
-        return sorted(work.glob('*.ko'))
+        return self.modules(CONTROL, self.dir / 'control_module', 'control module')
 
 
 def unreported(kind, lines):
