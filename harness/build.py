@@ -191,6 +191,12 @@ class Kernel:
         self.run_quietly(self.make(f'M={work}', *settings, 'modules'), what)
         return sorted(work.glob('*.ko'))
 
+    def make_selftests(self, *arguments):
+        """make() for the selftests of the series, which stand in the same tree."""
+        command = self.make('TARGETS=dma', *arguments)
+        command[command.index('--directory') + 1] = str(self.source / 'tools/testing/selftests')
+        return command
+
     def selftests(self):
         """The selftests, built the way everybody builds selftests, in the patched tree."""
         if not self.with_series:
@@ -198,9 +204,8 @@ class Kernel:
         output = self.dir / 'kselftest' / 'dma'
         shutil.rmtree(output, ignore_errors=True)
         self.run_quietly(self.make('headers'), 'headers')
-        command = self.make('TARGETS=dma', 'USERLDFLAGS=-static', f'KDIR={self.dir}', 'all')
-        command[command.index('--directory') + 1] = str(self.source / 'tools/testing/selftests')
-        self.run_quietly(command, 'selftests')
+        self.run_quietly(self.make_selftests('USERLDFLAGS=-static', f'KDIR={self.dir}', 'all'),
+                         'selftests')
         return [output / source.stem for source in sorted((self.source / SELFTESTS).glob('*.c'))
                 if 'TEST_HARNESS_MAIN' in source.read_text()]
 

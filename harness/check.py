@@ -177,12 +177,11 @@ def selftest_problems(text, programs):
 def check_selftests(base):
     """The selftests build and run the way everybody builds and runs selftests."""
     kernel = compilers.Checked(base, 'x86_64', True, 'gcc')
-    command = kernel.make('TARGETS=dma', 'KDIR=none', 'run_tests')
-    command[command.index('--directory') + 1] = str(kernel.source / 'tools/testing/selftests')
     log = kernel.log.with_suffix('.selftests.log')
     shutil.rmtree(kernel.dir / 'kselftest', ignore_errors=True)
     run(kernel.make('headers'), log, 'headers', quiet=True, env=kernel.environment())
-    run(command, log, f'selftests of {base.name}', quiet=True, env=kernel.environment())
+    run(kernel.make_selftests('KDIR=none', 'run_tests'), log, f'selftests of {base.name}',
+        quiet=True, env=kernel.environment())
     programs = report.Expectation(base).programs
     say(f'  {base.name}: {len(programs)} selftests built and run by "make run_tests"')
     return selftest_problems(log.read_text(errors='replace'), programs)
