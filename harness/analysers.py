@@ -18,8 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import assemble, coccinelle, compilers, packages, report
-from harness.project import (CACHE, JOBS, ROOT, Base, Failure, cache_lock, load_toml, main,
-                             output_of, relative, run, say, show_problems)
+from harness.history import digest
+from harness.project import (CACHE, JOBS, ROOT, Base, Failure, cache_lock, main, output_of,
+                             run, say, show_problems)
 
 # The findings that are right to be there.
 ACCEPTED = ROOT / 'harness' / 'analysers.toml'
@@ -29,10 +30,6 @@ CHECKER = (f'{packages.CLANG} --analyze --analyzer-output text -Xclang -analyzer
            f'security.insecureAPI.DeprecatedOrUnsafeBufferHandling')
 # Checkers have a dot in their name, and the options of the compiler have none.
 FOUND_BY_CHECKER = re.compile(r'^(\S+?):\d+:\d+: warning: (.*\[\w+(?:\.\w+)+\])$')
-
-
-def digest(*parts):
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def contents(tree, names):
@@ -51,20 +48,12 @@ def kept(what, keys, make):
     return {name: json.loads((store / key).read_text()) for name, key in keys.items()}
 
 
-def accepted():
-    """The findings that are right to be there, each with a reason."""
-    entries = load_toml(ACCEPTED).get('accepted', [])
-    for entry in entries:
-        if not entry.get('finding') or not entry.get('reason'):
-            raise Failure(f'{relative(ACCEPTED)}: an entry has no finding or no reason')
-    return {entry['finding'] for entry in entries}
-
-
 def new_findings(what, before, after):
     """The findings of a tree that are more than those of another one, and not accepted."""
     more = Counter(line for lines in after.values() for line in lines)
     more -= Counter(line for lines in before.values() for line in lines)
-    return [f'{what}: {line}' for line in sorted(more) if f'{what}: {line}' not in accepted()]
+    known = coccinelle.accepted(ACCEPTED)
+    return [f'{what}: {line}' for line in sorted(more) if f'{what}: {line}' not in known]
 
 
 def around(tree, touched):

@@ -78,18 +78,18 @@ def without_lines(finding):
     return re.sub(r'\bline \d+', 'line N', re.sub(r'^([^:]+):[\d:-]+:', r'\1:', finding))
 
 
-def accepted():
+def accepted(path):
     """The findings that are right to be there, each with a reason."""
-    entries = load_toml(ACCEPTED).get('accepted', [])
+    entries = load_toml(path).get('accepted', [])
     for entry in entries:
         if not entry.get('finding') or not entry.get('reason'):
-            raise Failure(f'{relative(ACCEPTED)}: an entry has no finding or no reason')
+            raise Failure(f'{relative(path)}: an entry has no finding or no reason')
     return Counter(entry['finding'] for entry in entries)
 
 
 def compare(findings):
     """Findings that nobody has accepted, and accepted ones that are gone."""
-    left = accepted()
+    left = accepted(ACCEPTED)
     problems = []
     for finding in findings:
         known = without_lines(finding)
