@@ -293,9 +293,10 @@ def check_documents(base, tree, stock):
 # The project itself
 
 def project_files(root=ROOT):
-    return [Path(root) / name for name in output_of(
-        ['git', '-C', str(root), 'ls-files', '--cached', '--others', '--exclude-standard'])
-        .splitlines() if (Path(root) / name).is_file()]
+    """All files of the project by name, also those that are not committed yet."""
+    listed = output_of(['git', '-C', str(root), 'ls-files', '--cached', '--others',
+                        '--exclude-standard']).splitlines()
+    return [name for name in listed if (Path(root) / name).is_file()]
 
 
 def is_shell(path):
@@ -305,7 +306,7 @@ def is_shell(path):
 
 def check_project(root=ROOT):
     """pyflakes and shellcheck have nothing to say of the project's own programs."""
-    paths = project_files(root)
+    paths = [Path(root) / name for name in project_files(root)]
     programs = {'pyflakes3': [path for path in paths if path.suffix == '.py'],
                 'shellcheck': [path for path in paths if is_shell(path)]}
     problems = []

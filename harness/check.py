@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import (analysers, assemble, bench, coccinelle, compilers, fetch, mails, neighbours,
                      packages, proof, readme, report, sets)
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main,
-                             output_of, relative, run, say)
+                             relative, run, say)
 
 # Files of the project itself; everything else stands where it does in a kernel.
 PROJECT = re.compile(r'(?:series|machines|harness|\.ci)/|'
@@ -27,10 +27,7 @@ CHECKPATCH = ['--strict', '--no-tree', '--quiet', '--no-summary', '--terse', '--
 
 def kernel_files(root=ROOT):
     """The files of this repository that belong into a kernel tree."""
-    listed = output_of(['git', '-C', str(root), 'ls-files', '--cached', '--others',
-                        '--exclude-standard']).splitlines()
-    return sorted(name for name in listed
-                  if not PROJECT.match(name) and (Path(root) / name).exists())
+    return sorted(name for name in analysers.project_files(root) if not PROJECT.match(name))
 
 
 def check_layout(all_bases, root=ROOT):

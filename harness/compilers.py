@@ -13,8 +13,8 @@ ARCH = ('x86_64', 'arm64')
 
 
 def changed_files(tree):
-    return [name for name in assemble.git(tree, 'diff', '--name-only', '--diff-filter=d',
-                                          'base', 'HEAD').splitlines()]
+    return assemble.git(tree, 'diff', '--name-only', '--diff-filter=d', 'base',
+                        'HEAD').splitlines()
 
 
 def touched_sources(tree):

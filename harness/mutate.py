@@ -599,8 +599,8 @@ class Chunk:
     def last_words(self, how):
         if how == 'hang':
             return 'hangs'
-        telling = [line for line in self.lines if report.SPLATS.search(line)
-                   and not report.HARMLESS.search(line)] or self.lines[-1:] or ['ends the machine']
+        telling = list(filter(report.is_splat, self.lines)) or self.lines[-1:] \
+            or ['ends the machine']
         return re.sub(r'^\[ *[\d.]+\] *', '', telling[0]).strip()[:100]
 
     def kill(self, number, suite, how):

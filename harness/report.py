@@ -207,6 +207,10 @@ class Expectation:
                 for suite, cases in table.items() for case in sorted(cases - seen[suite])]
 
 
+def is_splat(line):
+    return SPLATS.search(line) and not HARMLESS.search(line)
+
+
 def expected_splats():
     return load_toml(EXPECTED_SPLATS, 'expected')['expected']
 
@@ -237,8 +241,7 @@ def scan(lines, results):
                for entry in expected_splats()]
     problems = []
     for block in splat_blocks(lines):
-        splat = next((line for line in block
-                      if SPLATS.search(line) and not HARMLESS.search(line)), None)
+        splat = next(filter(is_splat, block), None)
         if not splat:
             continue
         for entry in allowed:

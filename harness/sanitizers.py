@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from harness import assemble, boot, build, report
+from harness import assemble, boot, build, compilers, report
 from harness.project import CACHE, ROOT, Base, Failure, Machine, cache_lock, main, say
 
 # KASAN and KCSAN exclude each other, so that it takes two kernels. What each of them
@@ -93,9 +93,8 @@ class Kernel(build.Kernel):
 
     def touched(self):
         """The C files of the series, also those of its test modules."""
-        series = assemble.patched(self.base)
-        changed = assemble.git(series, 'diff', '--name-only', '--diff-filter=d', 'base', 'HEAD')
-        return [name for name in changed.splitlines() if name.endswith('.c')]
+        return [name for name in compilers.changed_files(assemble.patched(self.base))
+                if name.endswith('.c')]
 
     def instrumented(self):
         """Have UBSAN and KCSAN look at what the series touches, by the variables of kbuild."""
@@ -187,7 +186,7 @@ def unreported(kind, lines):
         mark = re.search(r'control: (begin|end) (.+)', line)
         if mark:
             current = mark[2] if mark[1] == 'begin' else None
-        elif report.SPLATS.search(line) and not report.HARMLESS.search(line):
+        elif report.is_splat(line):
             said.setdefault(current, []).append(line)
     return [name for name, pattern in DEFECTS[kind].items()
             if not re.search(pattern, '\n'.join(
