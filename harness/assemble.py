@@ -76,11 +76,11 @@ def import_release(version, sources):
     return import_tree(target, lambda part: fetch.unpack(archive, part, source))
 
 
-def chosen_bases():
-    """What BASE= selects; without it all, or the one that KERNEL= is a version of."""
+def chosen_bases(default=None):
+    """What BASE= selects; without it the one that KERNEL= is a version of, or all or some."""
     given = fetch.given()
     if not given or os.environ.get('BASE'):
-        return asked('BASE', base_names(), Base)
+        return asked('BASE', base_names(), Base, default)
     version = tree_version(import_given(given))
     name = version.rsplit('.', 1)[0]
     if name not in base_names():

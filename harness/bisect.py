@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from harness import assemble, build, compilers, history, packages, passes
-from harness.project import CACHE, Base, Failure, cache_lock, main, output_of, say, show_problems
+from harness.project import CACHE, Base, Failure, cache_lock, main, say, show_problems
 
 # Each option that is turned off, with what selects it and has to go, too.
 WITHOUT = {
@@ -118,9 +118,7 @@ class Walk:
     def __init__(self, series):
         self.series = series
         self.tree = CACHE / 'bisect' / series.repo.name
-        self.compilers = ''.join(sorted({output_of([settings['cross'] + 'gcc', '--version'])
-                                         for settings in (build.ARCH['x86_64'],
-                                                          build.ARCH['i386'])}))
+        self.compilers = ''.join(sorted(map(build.compiler_version, ('x86_64', 'i386'))))
         self.compiled = 0
         self.at = self.shown = None
         self.steps, self.fragments = {}, {}

@@ -53,6 +53,11 @@ def program_text(source):
     return source.read_text() + GUEST.read_text()
 
 
+def compiler_version(arch):
+    """What the compiler says of itself, the version in the first line."""
+    return output_of([ARCH[arch]['cross'] + 'gcc', '--version'])
+
+
 class Kernel:
     """A kernel to build: a base with or without the series, for an architecture."""
 
@@ -122,8 +127,8 @@ class Kernel:
     def stamp(self):
         """Changes whenever the result of the build may change."""
         commit = assemble.git(self.source, 'rev-parse', 'HEAD')
-        compiler = output_of([ARCH[self.arch]['cross'] + 'gcc', '--version'])
-        text = commit + compiler + self.fragment() + repr((self.make(), REPRODUCIBLE))
+        text = commit + compiler_version(self.arch) + self.fragment() \
+            + repr((self.make(), REPRODUCIBLE))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def configure(self):

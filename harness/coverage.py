@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from harness import assemble, build, compilers, packages, readme, record, report
-from harness.project import (Base, Failure, Machine, cache_lock, default_machine_names, load_toml,
-                             machines, main, relative, say)
+from harness.project import (Base, Failure, cache_lock, default_machines, load_toml, machines, main,
+                             relative, say)
 from harness.suites import boot_all, by_arch, prepare
 
 # Counters that no other processor disturbs. Without the rest gcc would fold branches
@@ -400,7 +400,7 @@ def judge(base, tree, counts):
 
 def result(base):
     """One sentence for the record."""
-    chosen = [Machine(name) for name in default_machine_names()]
+    chosen = default_machines()
     prepare(chosen)
     found, problems = measure(base, chosen)
     problems += found.problems()

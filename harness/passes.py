@@ -9,7 +9,7 @@ import sys
 from harness import (assemble, build, fetch, history, packages, proof, prove, readme,
                      report, suites)
 from harness.project import (CACHE, ROOT, Base, Failure, Machine, cache_lock, machines, main,
-                             output_of, say, show_problems)
+                             say, show_problems)
 
 # All ways in which a mapping is made; what the others add, make test boots.
 MACHINES = ('x86_64-direct', 'x86_64-swiotlb', 'x86_64-iommu', 'x86_64-switch', 'xen',
@@ -52,9 +52,9 @@ class Images:
     """Which image comes of which files, so that nobody has to build it to know."""
 
     def __init__(self, series, kernel):
-        compiler = output_of([build.ARCH[kernel.arch]['cross'] + 'gcc', '--version'])
         self.path = CACHE / 'bisect' / 'images' / history.digest(
-            series.start.tree, kernel.arch, kernel.fragment(), compiler, build.REPRODUCIBLE)
+            series.start.tree, kernel.arch, kernel.fragment(), build.compiler_version(kernel.arch),
+            build.REPRODUCIBLE)
         self.known = json.loads(self.path.read_text()) if self.path.exists() else []
 
     @staticmethod

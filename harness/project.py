@@ -174,6 +174,10 @@ def default_machine_names():
     return [name for name in machine_names() if Machine(name).when == 'always']
 
 
+def default_machines():
+    return [Machine(name) for name in default_machine_names()]
+
+
 def machines():
     return asked('MACHINE', machine_names(), Machine, default_machine_names())
 

@@ -8,11 +8,7 @@ import time
 from harness import (architectures, bisect, coverage, debian, mutate, packages, prove, readme,
                      record, sanitizers, suites)
 from harness.project import (Base, Failure, Machine, asked, base_names, cache_lock,
-                             default_machine_names, machine_names, main, say)
-
-
-def default_machines():
-    return [Machine(name) for name in default_machine_names()]
+                             default_machine_names, default_machines, machine_names, main, say)
 
 
 def other_machines():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-from harness import assemble, bisect, compilers, history, passes
+from harness import assemble, bisect, build, compilers, history, passes
 from harness.tests import KernelCase
 
 
@@ -36,7 +36,7 @@ class Bisect(KernelCase):
         super().setUp()
         self.patch(Fake, 'log', [])
         self.patch(bisect, 'Step', Fake)
-        self.patch(bisect, 'output_of', lambda command: 'a compiler')
+        self.patch(build, 'compiler_version', lambda arch: 'a compiler')
 
     def commit(self, subject, **files):
         super().commit(subject, {f'{name}.c': text for name, text in files.items()})

@@ -16,7 +16,7 @@ class Walking(SeriesCase):
         super().setUp()
         self.patch(build, 'ROOT', self.root)
         self.patch(packages, 'for_arch', lambda *arches: None)
-        self.patch(passes, 'output_of', lambda command: 'a compiler')
+        self.patch(build, 'compiler_version', lambda arch: 'a compiler')
         self.patch(boot, 'accelerator', lambda machine, image: 'tcg')
         os.environ['MACHINE'] = ' '.join(self.machines)
         self.built, self.booted, self.results = [], [], {}
