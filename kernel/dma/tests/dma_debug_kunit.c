@@ -570,6 +570,29 @@ static void reports_unmap_with_other_size(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
 }
 
+/* Which of the two is meant is not for dma-debug to guess. */
+static void unmap_that_fits_neither_mapping_ends_none(struct kunit *test)
+{
+	struct mapped first, second, neither;
+
+	first = map_part(test, 0, PAGE_SIZE, DMA_BIDIRECTIONAL, IGNORE);
+	second = map_part(test, 0, PAGE_SIZE / 2, DMA_BIDIRECTIONAL, IGNORE);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+
+	if (first.addr == second.addr) {
+		neither = first;
+		neither.size = PAGE_SIZE / 4;
+		unmap(test, &neither);
+		KUNIT_EXPECT_EQ(test, new_errors(test), 1);
+	}
+	unmap(test, &first);
+	unmap(test, &second);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+
+	if (first.addr != second.addr)
+		kunit_skip(test, "every mapping has an address of its own here");
+}
+
 /* One report each, of the attributes, and both mappings are known to be gone. */
 static void finds_mapping_whose_attributes_alone_differ(struct kunit *test)
 {
@@ -695,6 +718,7 @@ static struct kunit_case dma_debug_cases[] = {
 	KUNIT_CASE_PARAM(does_not_confuse_mappings_that_differ_in_size,
 			 size_gen_params),
 	KUNIT_CASE(reports_unmap_with_other_size),
+	KUNIT_CASE(unmap_that_fits_neither_mapping_ends_none),
 	KUNIT_CASE(finds_mapping_whose_attributes_alone_differ),
 	KUNIT_CASE_PARAM(sync_has_no_attributes_to_report, mismatch_gen_params),
 	KUNIT_CASE(refusal_leaves_no_entry),

@@ -495,6 +495,7 @@ static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
 	set_coherent(test, false);
 
 	expect_in_place_with(test, 0);
+	expect_in_place_with(test, DMA_ATTR_SKIP_CPU_SYNC);
 }
 
 /* A bounce buffer is forced */

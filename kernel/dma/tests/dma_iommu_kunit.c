@@ -591,6 +591,7 @@ static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
 	set_coherent(test, false);
 
 	expect_mapped_with(test, 0);
+	expect_mapped_with(test, DMA_ATTR_SKIP_CPU_SYNC);
 }
 
 /* A kmalloc() buffer that shares cachelines with other data */
