@@ -223,8 +223,9 @@ int main(int argc, char **argv)
 
 	say("harness: done");
 	sync();
-	/* Some consoles write a while after they are told to. */
-	usleep(300000);
+	/* The console of s390x keeps a line until there is another one. */
+	usleep(100000);
+	say("harness: power off");
 	reboot(RB_POWER_OFF);
 	return 1;
 }
