@@ -264,8 +264,10 @@ static const struct fallible {
 } fallible[] = {
 	{ "should_failslab", -ENOSPC },
 	{ "should_fail_alloc_page", true },
+#ifdef CONFIG_IOMMU_DMA
 	{ "dma_iova_link", -ENOSPC },
 	{ "dma_iova_sync", -ENOSPC },
+#endif
 	{ "dma_map_phys", DMA_MAPPING_ERROR },
 };
 
