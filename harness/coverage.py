@@ -199,13 +199,13 @@ def patch_of_lines(base, tree, name):
 def tested_on(base, tree, counts):
     """The machines that run something of a patch, for each patch with something to run."""
     tested = {}
-    for name, lines in added_lines(tree).items():
+    for name in added_lines(tree):
         text = without_comments((tree / name).read_text(errors='replace'))
         known, code = functions(text), text.splitlines()
-        patches = patch_of_lines(base, tree, name)
-        for number in lines:
+        # A diff of all patches may take another one of two lines that are the same.
+        for number, patch in patch_of_lines(base, tree, name).items():
             if number in known and code[number - 1].strip(' \t{}'):
-                tested.setdefault(patches[number], set()).update(counts.machines[name, number])
+                tested.setdefault(patch, set()).update(counts.machines[name, number])
     return tested
 
 

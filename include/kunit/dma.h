@@ -52,8 +52,7 @@ static inline u32 *kunit_dma_debug_value(const char *name)
  * kunit_dma_slots() - Count the bounce slots in use
  * @dev: the device whose SWIOTLB pool it is about
  *
- * Linux 7.x counts them for a pool only if it is booted with
- * swiotlb=track_hiwater.
+ * Some kernels count only if they are booted with swiotlb=track_hiwater.
  *
  * Return: the slots that all devices of the pool use, or 0 if nobody counts.
  */

@@ -3,8 +3,9 @@
  * Functions that return what a KUnit test says instead of doing anything, for
  * tests that have to see what becomes of a failure.
  *
- * Other than static stubs, this takes any function that a kprobe can be set on,
- * which need not know of the test, and that way any call that can fail.
+ * Unlike static stubs, this takes any function that a kprobe can be set on, which
+ * need not know of the test. It returns at once, so that nothing is done, and what
+ * it has pointers to stays as it was.
  */
 
 #ifndef _KUNIT_OVERRIDE_H
@@ -22,8 +23,8 @@
  * @nth: the one that kunit_override_nth() is about, or 0 for none
  * @nr: how many of those there have been
  *
- * The functions look at it until the test is cleaned up, when the stack of the
- * test is gone.
+ * The functions look at it until the test is cleaned up, so it must not be on the
+ * stack of the test: allocate it with kunit_kzalloc(), before the first override.
  */
 struct kunit_calls {
 	struct task_struct *task;
@@ -79,7 +80,10 @@ static inline int kunit_override_call(struct kprobe *kprobe, struct pt_regs *reg
 		container_of(kprobe, struct kunit_override, kprobe);
 	struct kunit_calls *calls = override->calls;
 
-	/* A kprobe is an interrupt of its own: only a softirq can be told. */
+	/*
+	 * Where a kprobe is an NMI, a hard interrupt cannot be told from the task
+	 * below it, so its calls count, too.
+	 */
 	if (current != READ_ONCE(calls->task) || in_serving_softirq())
 		return 0;
 	if (!override->every && ++calls->nr != calls->nth)
@@ -109,6 +113,7 @@ kunit_add_override(struct kunit *test, struct kunit_calls *calls, bool every,
 		   const char *function, unsigned long value)
 {
 	struct kunit_override *override;
+	int ret;
 
 	override = kunit_kzalloc(test, sizeof(*override), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, override);
@@ -118,8 +123,10 @@ kunit_add_override(struct kunit *test, struct kunit_calls *calls, bool every,
 	override->calls = calls;
 	override->every = every;
 	override->value = value;
-	KUNIT_ASSERT_EQ_MSG(test, 0, register_kprobe(&override->kprobe), "%s",
-			    function);
+	ret = register_kprobe(&override->kprobe);
+	if (ret == -ENOENT)
+		kunit_skip(test, "%s() is no function of this kernel", function);
+	KUNIT_ASSERT_EQ_MSG(test, 0, ret, "%s", function);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, kunit_remove_override,
 						  override));
@@ -160,11 +167,11 @@ static inline void kunit_end_override(struct kunit *test,
 
 /**
  * kunit_override_nth() - Have one call return what the test says
- * @test: the test, which is skipped in a module, where this cannot be done, and
- *        without CONFIG_FUNCTION_ERROR_INJECTION
+ * @test: the test, which is skipped in a module, where this cannot be done, without
+ *        CONFIG_FUNCTION_ERROR_INJECTION, and if there is no such function
  * @calls: which call; the same for all functions that are counted together
  * @function: the function, which must not be inlined
- * @value: what it returns, as its caller finds it in the register
+ * @value: what it returns, if that fits into an unsigned long
  *
  * Return: the override, for kunit_end_override().
  */
@@ -178,10 +185,9 @@ kunit_override_nth(struct kunit *test, struct kunit_calls *calls,
 /**
  * kunit_override_every() - Have every call return what the test says
  * @test: the test, see kunit_override_nth()
- * @calls: which calls: what kunit_begin_calls() has to say of the nth is for
- *         other functions
+ * @calls: which calls, those of its task; the nth is that of other functions
  * @function: the function, which must not be inlined
- * @value: what it returns, as its caller finds it in the register
+ * @value: what it returns, if that fits into an unsigned long
  *
  * Return: the override, for kunit_end_override().
  */

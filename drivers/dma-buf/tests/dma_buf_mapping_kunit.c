@@ -1071,9 +1071,10 @@ static void use_ranges_with_own_page_tables(struct kunit *test)
 	struct mapping_ctx *ctx = test->priv;
 
 	use_ranges(test, 3);
-	ctx->vec[0] = (struct phys_vec) { FAR_AWAY + SZ_4K, SZ_2M };
-	ctx->vec[1] = (struct phys_vec) { FAR_AWAY + SZ_64M + SZ_8K, SZ_1M };
-	ctx->vec[2] = (struct phys_vec) { FAR_AWAY + SZ_8M + SZ_4K, SZ_1M };
+	ctx->vec[0] = (struct phys_vec) { FAR_AWAY + PAGE_SIZE, SZ_2M };
+	ctx->vec[1] = (struct phys_vec) { FAR_AWAY + SZ_64M + 2 * PAGE_SIZE,
+					   SZ_1M };
+	ctx->vec[2] = (struct phys_vec) { FAR_AWAY + SZ_8M + PAGE_SIZE, SZ_1M };
 	add_up(ctx);
 }
 

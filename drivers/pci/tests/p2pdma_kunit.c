@@ -605,8 +605,11 @@ static const struct failure_param {
 } failure_params[] = {
 	/* what is kept for the device, and what releases it */
 	{ "without pages", .failures = 2 },
-	/* also the pool, its directory, the pages, what is kept for them */
-	{ "with pages", .pages = true, .failures = 8 },
+	/*
+	 * also the pool and its directory; what is kept for the pages, themselves
+	 * and what releases them; what unmaps them, and adding them to the pool
+	 */
+	{ "with pages", .pages = true, .failures = 9 },
 };
 
 KUNIT_ARRAY_PARAM_DESC(failure, failure_params, desc);

@@ -508,7 +508,7 @@ KUNIT_ARRAY_PARAM_DESC(promise, promise_params, desc);
 
 static void promises_what_every_machine_page_allows(struct kunit *test)
 {
-	/* Of all memory that there is, which takes more than the highest address. */
+	/* Of all memory; but whoever looks at the highest address alone cannot know. */
 	static const struct bus_dma_region window[] = {
 		{ .size = BIT_ULL(52) },
 		{}
@@ -525,7 +525,7 @@ static void promises_what_every_machine_page_allows(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, dma_require_coherent_supported(ctx->dev),
 			param->promised);
-	/* Which the device must not free. */
+	/* Or else device_release() frees it. */
 	ctx->dev->dma_range_map = NULL;
 }
 

@@ -49,6 +49,7 @@ struct require_coherent_ctx {
 	bool coherent;
 	unsigned int nr_samples;
 	struct sample *samples;
+	phys_addr_t last_page;		/* of RAM */
 };
 
 /* What keeps a device from sharing some memory coherently. */
@@ -100,10 +101,11 @@ static void add_sample(struct require_coherent_ctx *ctx, unsigned long pfn)
 	phys_addr_t phys = PFN_PHYS(pfn);
 
 	/* A 32-bit kernel may have more memory than it can use. */
-	if (!pfn_valid(pfn) || ctx->nr_samples == NR_SAMPLES)
+	if (!pfn_valid(pfn))
 		return;
+	ctx->last_page = max(ctx->last_page, phys);
 	/* dma-debug does not like the kernel to be mapped. */
-	if (is_kernel_image(phys))
+	if (is_kernel_image(phys) || ctx->nr_samples == NR_SAMPLES)
 		return;
 
 	ctx->samples[ctx->nr_samples++].phys = phys;
@@ -157,13 +159,7 @@ static bool is_refused(struct kunit *test, struct sample *sample)
 
 static phys_addr_t last_byte(struct require_coherent_ctx *ctx)
 {
-	phys_addr_t last = 0;
-	unsigned int i;
-
-	for (i = 0; i < ctx->nr_samples; i++)
-		last = max(last, ctx->samples[i].phys + PAGE_SIZE - 1);
-
-	return last;
+	return ctx->last_page + PAGE_SIZE - 1;
 }
 
 /* Put up an obstacle for a device of KUnit's own. */
@@ -186,12 +182,13 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		ctx->dev->bus_dma_limit = param->limit;
 		break;
 	case RAM_LIMIT:
+		if (is_kernel_image(ctx->last_page))
+			kunit_skip(test, "the last page of RAM has the kernel in it");
 		ctx->dev->bus_dma_limit = last_byte(ctx) - param->limit;
 		break;
 	case NOT_COHERENT:
 		kunit_dma_set_coherent(ctx->dev, false);
-		if (dev_is_dma_coherent(ctx->dev))
-			kunit_skip(test, "cannot make a non-coherent device here");
+		kunit_dma_skip_unless_coherent(test, ctx->dev, false);
 		break;
 	case FORCED_BOUNCE:
 		/* Without memory: a refusal has no use for it. */
@@ -449,9 +446,7 @@ static void answer_behind_iommu_is_that_of_the_mappings(struct kunit *test)
 
 	use_pci_device(test);
 	kunit_dma_set_coherent(ctx->dev, param->coherent);
-	if (dev_is_dma_coherent(ctx->dev) != param->coherent)
-		kunit_skip(test, "cannot make a %s device here",
-			   param->coherent ? "coherent" : "non-coherent");
+	kunit_dma_skip_unless_coherent(test, ctx->dev, param->coherent);
 	KUNIT_ASSERT_EQ(test, 0, dma_set_mask_and_coherent(ctx->dev, param->mask));
 	ctx->pdev->untrusted = param->untrusted;
 
