@@ -204,7 +204,9 @@ def tested_on(base, tree, counts):
         known, code = functions(text), text.splitlines()
         # A diff of all patches may take another one of two lines that are the same.
         for number, patch in patch_of_lines(base, tree, name).items():
-            if number in known and code[number - 1].strip(' \t{}'):
+            # No machine may compile the file; of those that are, labels are not counted.
+            if counts.is_code(name, number) or name not in counts.files() \
+                    and number in known and code[number - 1].strip(' \t{}'):
                 tested.setdefault(patch, set()).update(counts.machines[name, number])
     return tested
 

@@ -35,9 +35,11 @@ def tested_on(base, patch):
     found = record.tested(base, patch)
     if found is None:
         return ''
-    usual = default_machine_names()
-    if sorted(found) == sorted(usual):
-        return f'all {len(usual)}'
+    others = [name for name in default_machine_names() if name not in found]
+    if not others:
+        return 'all'
+    if len(others) < len(found):
+        return f'all but {", ".join(others)}'
     return ', '.join(found) or 'compiled only'
 
 

@@ -238,3 +238,7 @@ static inline int one(void) { return 1; }
         self.patch(coverage, 'functions', lambda text: {3: 'call', 10: 'call'})
         self.assertEqual(coverage.tested_on(self.base, self.work, counts), {
             '0001-driver-spell-ten.patch': {'demo'}, '0002-driver-add-a-test.patch': set()})
+        # In a file that is compiled, only what is counted: this one is a label.
+        counts.copies['driver.c', 10] = {}
+        self.assertEqual(coverage.tested_on(self.base, self.work, counts), {
+            '0001-driver-spell-ten.patch': {'demo'}})
