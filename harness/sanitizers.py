@@ -46,9 +46,10 @@ PARTIAL = {'memory': ('UBSAN', '-fsanitize=shift'), 'races': ('KCSAN', '-fsaniti
 # Whose locks and queues order what others access. KCSAN has to see these barriers, or
 # it takes an access to be possible after the lock was given back; the scheduler and
 # the memory management say so in their makefiles.
-BARRIERS = ('spinlock', 'mutex', 'rwsem', 'ww_mutex', 'rtmutex_api', 'semaphore', 'percpu-rwsem',
-            'qspinlock', 'qrwlock', 'srcutree', 'tree', 'update', 'workqueue', 'percpu-refcount',
-            'dma-fence', 'dma-resv', 'refcount', 'rcuref', 'kref', 'exit', 'fork', 'softirq')
+BARRIERS = ('spinlock', 'spinlock_debug', 'mutex', 'rwsem', 'ww_mutex', 'rtmutex_api',
+            'semaphore', 'percpu-rwsem', 'qspinlock', 'qrwlock', 'srcutree', 'tree', 'update',
+            'workqueue', 'percpu-refcount', 'dma-fence', 'dma-resv', 'refcount', 'rcuref', 'kref',
+            'exit', 'fork', 'softirq')
 
 
 def asked():
