@@ -162,7 +162,7 @@ DEFECTS = {
         'leak': 'kmemleak: unreferenced object', 'lockdep': 'lockdep is turned off',
     },
     'races': {
-        'race': 'BUG: KCSAN: data-race', 'freed object': r'BUG kmalloc-\S+ .*Poison overwritten',
+        'race': 'BUG: KCSAN: data-race', 'freed object': r'BUG kmalloc-\S+ \(',
         'sleep': 'BUG: sleeping function called', 'locks': 'possible circular locking dependency',
         'lockdep': 'lockdep is turned off',
     },
