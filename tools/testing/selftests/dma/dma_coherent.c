@@ -32,7 +32,6 @@
  *   put the pool there. They leave no other memory below 4 GiB, where it has to be.
  * - for everything else to bounce as well: the kernel parameter swiotlb=force.
  */
-#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <sys/klog.h>
 
@@ -119,31 +118,17 @@ static size_t memory_budget(void)
 	return kib > 0 ? (kib * 1024 / 2) & ~(page_size() - 1) : 0;
 }
 
-/*
- * Anonymous memory to look for pages in. On a machine with several nodes the last one
- * has what is above the mask, and the first ones may have more than half of all.
- */
+/* Anonymous memory to look for pages in, which may have to be above the mask. */
 static unsigned char *map_search_area(size_t size, __u64 lowest)
 {
 	unsigned char *area;
-	unsigned long mask;
-	char nodes[64], *last;
 
 	area = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (area == MAP_FAILED || !lowest)
 		return area;
 
-	/* "0-1" or "0,2" */
-	read_file("/sys/devices/system/node/has_memory", nodes, sizeof(nodes));
-	last = nodes + strlen(nodes);
-	while (last > nodes && !strchr("-,", last[-1]))
-		last--;
-	if (atoi(last) < (int)(8 * sizeof(mask))) {
-		mask = 1UL << atoi(last);
-		/* Without it the search takes longer and may fail, no more. */
-		syscall(SYS_mbind, area, size, MPOL_PREFERRED, &mask, 8 * sizeof(mask), 0);
-	}
+	prefer_last_node(area, size);
 	return area;
 }
 

@@ -19,7 +19,6 @@
  * - transparent huge pages
  * - a second edu device
  */
-#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -452,6 +451,8 @@ static unsigned char *pages_above(__u64 lowest, unsigned int nr_pages)
 	area = map_pages(EDU_DMA_MAX_LENGTH / page_size());
 	if (area == MAP_FAILED)
 		return NULL;
+	if (lowest)
+		prefer_last_node(area, EDU_DMA_MAX_LENGTH);
 	for (end = area; found < nr_pages && end < area + EDU_DMA_MAX_LENGTH;
 	     end += page_size()) {
 		memset(end, UNTOUCHED, page_size());

@@ -13,6 +13,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <linux/const.h>
+#include <linux/mempolicy.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -287,6 +288,27 @@ static inline __u64 physical_address(const void *page)
 		entry = 0;
 	close(pagemap);
 	return (entry & (_BITULL(55) - 1)) * page_size();
+}
+
+/*
+ * Take memory from the last node, if there are several: it has what is above a DMA mask,
+ * and the others may have more than anybody looks through.
+ */
+static inline void prefer_last_node(void *area, size_t size)
+{
+	unsigned long mask;
+	char nodes[64], *last;
+
+	/* "0-1" or "0,2" */
+	read_file("/sys/devices/system/node/has_memory", nodes, sizeof(nodes));
+	last = nodes + strlen(nodes);
+	while (last > nodes && !strchr("-,", last[-1]))
+		last--;
+	if (atoi(last) < (int)(8 * sizeof(mask))) {
+		mask = 1UL << atoi(last);
+		/* Without it the search takes longer and may fail, no more. */
+		syscall(SYS_mbind, area, size, MPOL_PREFERRED, &mask, 8 * sizeof(mask), 0);
+	}
 }
 
 /* What is left behind */
