@@ -29,6 +29,7 @@
 
 #include <kunit/device.h>
 #include <kunit/dma.h>
+#include <kunit/override.h>
 #include <kunit/test.h>
 #include <kunit/tracepoint.h>
 #include <linux/dma-direct.h>
@@ -495,7 +496,28 @@ static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
 	set_coherent(test, false);
 
 	expect_in_place_with(test, 0);
+}
+
+static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
+{
+	struct kunit_calls *calls;
+
+	skip_if_bounce_is_forced(test);
+	set_coherent(test, false);
+	calls = kunit_kzalloc(test, sizeof(*calls), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, calls);
+	kunit_override_nth(test, calls, "arch_sync_dma_for_device", 0);
+
+	kunit_begin_calls(calls, 0);
 	expect_in_place_with(test, DMA_ATTR_SKIP_CPU_SYNC);
+	kunit_end_calls(calls);
+	KUNIT_EXPECT_EQ(test, calls->nr, 0);
+
+	/* The count is of something only if it counts otherwise. */
+	kunit_begin_calls(calls, 0);
+	expect_in_place_with(test, 0);
+	kunit_end_calls(calls);
+	KUNIT_EXPECT_GT(test, calls->nr, 0);
 }
 
 /* A bounce buffer is forced */
@@ -1089,6 +1111,7 @@ static struct kunit_case dma_direct_cases[] = {
 	KUNIT_CASE_PARAM(maps_in_place_without_attribute, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_device_is_not_coherent, interface_gen_params),
 	KUNIT_CASE_PARAM(maps_for_noncoherent_device_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(skips_cache_maintenance_for_driver_that_does_it, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_bounce_is_forced, interface_gen_params),
 	KUNIT_CASE_PARAM(bounces_when_forced_without_attribute, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_bounce_is_forced_for_device, interface_gen_params),

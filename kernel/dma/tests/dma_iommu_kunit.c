@@ -95,7 +95,7 @@ struct dma_iommu_ctx {
 	unsigned int refused;		/* trace events since map_buffer() */
 	unsigned int bounced;
 	unsigned int iommu_maps;
-	struct kunit_calls calls;	/* of which one fails */
+	struct kunit_calls calls;	/* counted, and one may fail */
 };
 
 /* Tracepoints */
@@ -591,7 +591,25 @@ static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
 	set_coherent(test, false);
 
 	expect_mapped_with(test, 0);
+}
+
+static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
+{
+	struct dma_iommu_ctx *ctx = test->priv;
+
+	set_coherent(test, false);
+	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_device", 0);
+
+	kunit_begin_calls(&ctx->calls, 0);
 	expect_mapped_with(test, DMA_ATTR_SKIP_CPU_SYNC);
+	kunit_end_calls(&ctx->calls);
+	KUNIT_EXPECT_EQ(test, ctx->calls.nr, 0);
+
+	/* The count is of something only if it counts otherwise. */
+	kunit_begin_calls(&ctx->calls, 0);
+	expect_mapped_with(test, 0);
+	kunit_end_calls(&ctx->calls);
+	KUNIT_EXPECT_GT(test, ctx->calls.nr, 0);
 }
 
 /* A kmalloc() buffer that shares cachelines with other data */
@@ -1146,6 +1164,7 @@ static struct kunit_case dma_iommu_cases[] = {
 	KUNIT_CASE_PARAM(refuses_when_device_is_not_coherent, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_untrusted_device_is_not_coherent, interface_gen_params),
 	KUNIT_CASE_PARAM(maps_for_noncoherent_device_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(skips_cache_maintenance_for_driver_that_does_it, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_small_kmalloc_buffer, interface_gen_params),
 	KUNIT_CASE_PARAM(bounces_small_kmalloc_buffer_without_attribute, interface_gen_params),
 	KUNIT_CASE_PARAM(no_attribute_lifts_refusal_of_bounce, attrs_gen_params),
