@@ -318,13 +318,17 @@ def reasons(base):
 class Coverage:
     """What became of every line that the series adds to a base, and what explains it."""
 
-    def __init__(self, base, files, known):
+    def __init__(self, base, tree, counts):
         self.base = base
-        self.files = files
+        self.tree = tree
+        self.counts = counts
+        self.files = [File(name, (tree / name).read_text(errors='replace'), lines, counts)
+                      for name, lines in sorted(added_lines(tree).items())]
         # The reason for each hole, if there is one.
         self.holes = {}
+        known = reasons(base)
         left = list(known)
-        for file in files:
+        for file in self.files:
             for hole in file.holes:
                 # An entry for a line is for one of those that look the same.
                 found = next((reason for reason in known if reason.explains(hole, file)
@@ -389,15 +393,7 @@ def measure(base, chosen, pattern=None):
                 raise Failure('\n'.join([*failures, str(failure)])) from failure
             for document in documents:
                 counts.add(kernel, machine, document)
-    found = judge(base, kernel.source, counts)
-    found.tested = tested_on(base, kernel.source, counts)
-    return found, problems
-
-
-def judge(base, tree, counts):
-    files = [File(name, (tree / name).read_text(errors='replace'), lines, counts)
-             for name, lines in sorted(added_lines(tree).items())]
-    return Coverage(base, files, reasons(base))
+    return Coverage(base, kernel.source, counts), problems
 
 
 def result(base):
@@ -409,7 +405,7 @@ def result(base):
     if problems:
         raise Failure('\n'.join(problems))
     if os.environ.get('RECORD'):
-        record.keep_tested(base, found.tested)
+        record.keep_tested(base, tested_on(base, found.tree, found.counts))
     return found.sentence()
 
 

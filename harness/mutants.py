@@ -46,6 +46,9 @@ SAYS = re.compile(r'(?:pr_\w+|dev_(?!WARN)\w+|ibdev_\w+|pci_(?:info|warn|err|dbg
                   r'\w*assert_\w+|err_printk|printk\w*|kunit_\w+|rcu_read_\w*lock|WARN\w*|dev_WARN\w*)$')
 WARNS = re.compile(r'WARN\w*$|dev_WARN\w*$|err_printk$')
 
+# Asks for the name of an option.
+CONFIGURED = re.compile(r'IS_(?:ENABLED|BUILTIN|MODULE|REACHABLE)$')
+
 
 class Cannot(Exception):
     """The parser does not understand what it reads."""
@@ -730,6 +733,9 @@ class Writer:
             if name != 'err_printk':
                 for kid in condition:
                     self.condition(kid, {'true', 'false'})
+            return
+        if CONFIGURED.match(name):
+            # The name of an option, which is no value.
             return
         if name == 'rcu_dereference_protected':
             # What protects it is an assertion.

@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import assemble, boot, build, mutants, outcomes, packages, report, suites
-from harness.project import (CACHE, ROOT, Failure, Machine, cache_lock, end_group, load_toml,
-                             machine_names, machines, main, relative, say)
+from harness.project import (CACHE, ROOT, Failure, Machine, cache_lock, default_machine_names,
+                             end_group, load_toml, machine_names, machines, main, relative, say)
 
 PARTS = ROOT / 'harness' / 'mutant'
 RUNNER = PARTS / 'run_mutants.c'
@@ -672,7 +672,7 @@ class Run:
         self.machines = [Machine(name) for name in order if name in names]
         self.verdicts = Verdicts(self.mutated)
         self.surveys = {}
-        self.narrowed = bool(pattern) or len(self.machines) < len(machine_names())
+        self.narrowed = bool(pattern) or len(self.machines) < len(default_machine_names())
 
     def left(self):
         return [mutant for mutant in self.chosen if mutant not in self.verdicts.killed

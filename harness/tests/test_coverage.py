@@ -94,7 +94,7 @@ class Counted(Case):
         self.patch(coverage, 'added_lines', lambda tree: added)
         if toml:
             (self.base.dir / 'coverage.toml').write_text(toml)
-        return coverage.judge(self.base, self.source, self.counts())
+        return coverage.Coverage(self.base, self.source, self.counts())
 
     def test_part_of_the_counts_is_not_taken_for_all(self):
         self.fails('has only part of', coverage.files_in, self.log(drop=1))

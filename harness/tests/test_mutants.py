@@ -53,6 +53,13 @@ class Found(Case):
         self.assertEqual(whats('g(GFP_ATOMIC | __GFP_NOWARN, NULL, GFP_KERNEL);\n'),
                          ['without g(GFP_ATOMIC | __GFP_NOWARN, NULL, GFP_KERNEL);'])
 
+    def test_names_of_options(self):
+        self.assertEqual(whats('g(IS_ENABLED(CONFIG_SWIOTLB) ? 1 : b);\n'),
+                         ['without g(IS_ENABLED(CONFIG_SWIOTLB) ? 1 : b);',
+                          'false for IS_ENABLED(CONFIG_SWIOTLB)',
+                          'true for IS_ENABLED(CONFIG_SWIOTLB)',
+                          '1 + 1 for 1 in g(IS_ENABLED(CONFIG_SWIOTLB) ? 1 : b)'])
+
     def test_returned(self):
         self.assertEqual(whats('return -EINVAL;\n'), ['0 for -EINVAL in return -EINVAL',
                                                       'another errno for -EINVAL in return -EINVAL'])
