@@ -33,7 +33,7 @@ ORDER = ('x86_64-iommu', 'x86_64-direct', 'x86_64-switch', 'x86_64-swiotlb',
 
 # As many mutants as one boot takes, so that two boots end at about the same time.
 AT_ONCE = 40
-# How many cases try a mutant on a machine: all others are further from its file.
+# How many cases try a mutant before others have their turn; those closest to its file first.
 TRIES = 30
 # After how many suites that fail they have to pass once without a mutant.
 CHECK = 10
@@ -340,8 +340,8 @@ class Survey:
                  if number in counts and suite not in self.unusable]
         found.sort(key=lambda suite: (self.times[suite] + 20)
                    / self.share(suite, self.file_of(number)) ** 2)
-        return [suite for suite in found[:TRIES]
-                if (suite, self.counts[suite][number]) not in known]
+        return [suite for suite in found
+                if (suite, self.counts[suite][number]) not in known][:TRIES]
 
     @functools.cache
     def share(self, suite, name):
@@ -479,7 +479,8 @@ class Verdicts:
             if entry['tests'] == self.of_suite(entry['suite']):
                 self.killed[mutant] = Killed(entry['machine'], entry['suite'], entry['how'])
         elif entry['tests'] == self.tests['*']:
-            self.survived[mutant][entry['machine'], entry['programs']] = entry['suites']
+            self.survived[mutant].setdefault((entry['machine'], entry['programs']), {}).update(
+                entry['suites'])
 
     def keep(self, entry):
         with self.lock:
@@ -724,18 +725,25 @@ class Run:
 
     def hunt(self, machine, programs):
         found = self.surveys[machine.name, programs]
-        todo = [number for number in map(self.mutated.number.get, self.left())
-                if found.reaching(number, self.verdicts.known(number))]
-        if not todo:
-            return
-        start = time.monotonic()
-        before = len(self.verdicts.killed)
         hunt = Hunt(found, self.kernels[machine.arch], self.archives[machine.arch], self.verdicts,
                     programs)
-        hunt.run(todo, boot.at_a_time())
+        start = time.monotonic()
+        before = len(self.verdicts.killed)
+        todo = everything = self.reachable(found)
+        while todo:
+            hunt.run(todo, boot.at_a_time())
+            # Those that nothing has noticed so far are for the cases that are left.
+            todo = self.reachable(found)
         what = 'selftests' if programs else 'suites'
-        say(f'  {machine.name}: {len(self.verdicts.killed) - before} of {len(todo)} mutants that its '
-            f'{what} reach are killed, in {hunt.boots} boots and {time.monotonic() - start:.0f} s')
+        if everything:
+            say(f'  {machine.name}: {len(self.verdicts.killed) - before} of {len(everything)} mutants '
+                f'that its {what} reach are killed, in {hunt.boots} boots and '
+                f'{time.monotonic() - start:.0f} s')
+
+    def reachable(self, found):
+        """The mutants that some case of a machine gets to that has not tried them yet."""
+        return [number for number in map(self.mutated.number.get, self.left())
+                if found.reaching(number, self.verdicts.known(number))]
 
     def reached(self, mutant):
         number = self.mutated.number[mutant]

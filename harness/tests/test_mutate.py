@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 import re
 import types
+import unittest.mock
 
 from harness import build, mutants, mutate, project
 from harness.tests import Case
@@ -35,6 +36,13 @@ class Surveyed(Case):
     def test_what_a_suite_did_not_notice_it_will_not_notice_again(self):
         survey = mutate.Survey(None, SURVEY, file_of)
         self.assertEqual(survey.reaching(1, {('quick', 2), ('slow', 2)}), ['slow'])
+
+    def test_every_suite_has_its_turn(self):
+        survey = mutate.Survey(None, SURVEY, file_of)
+        with unittest.mock.patch.object(mutate, 'TRIES', 1):
+            self.assertEqual(survey.reaching(1), ['quick'])
+            self.assertEqual(survey.reaching(1, {('quick', 2)}), ['slow'])
+            self.assertEqual(survey.reaching(1, {('quick', 2), ('slow', 1)}), [])
 
     def test_expected_warnings(self):
         lines = ['------------[ cut here ]------------', 'exceeded 7 overlapping mappings of cacheline',
