@@ -647,9 +647,12 @@ class Writer:
         return bare.kind == 'name' and re.match(r'_*[A-Z][A-Z0-9_]+$', self.say(bare))
 
     def can_be_0(self, node):
-        """Whether a constant may be left out; where memory comes from shows when there is none."""
+        """Whether a constant may be left out, which is not 0 anyway.
+
+        Where memory comes from shows when there is none.
+        """
         return self.is_constant(node) and self.changed(node.first, node.last) \
-            and not re.match(r'_*GFP_|NULL$|THIS_MODULE$', self.say(node))
+            and not re.match(r'_*GFP_|NULL$|THIS_MODULE$|DMA_BIDIRECTIONAL$', self.say(node))
 
     def flag(self, node):
         bare = node.bare()

@@ -50,8 +50,8 @@ class Found(Case):
                           '0 for TWO in g(ONE | TWO, THREE)', '0 for THREE in g(ONE | TWO, THREE)'])
 
     def test_where_memory_comes_from(self):
-        self.assertEqual(whats('g(GFP_ATOMIC | __GFP_NOWARN, NULL, GFP_KERNEL);\n'),
-                         ['without g(GFP_ATOMIC | __GFP_NOWARN, NULL, GFP_KERNEL);'])
+        self.assertEqual(whats('g(GFP_ATOMIC | __GFP_NOWARN, NULL, DMA_BIDIRECTIONAL);\n'),
+                         ['without g(GFP_ATOMIC | __GFP_NOWARN, NULL, DMA_BIDIRECTIONAL);'])
 
     def test_names_of_options(self):
         self.assertEqual(whats('g(IS_ENABLED(CONFIG_SWIOTLB) ? 1 : b);\n'),

@@ -142,6 +142,7 @@ struct mapping_ctx {
 	dma_addr_t iova;			/* of the last mapping */
 	unsigned int max_seg_size;
 	unsigned long seg_boundary;
+	struct kunit_dma_settings settings;
 	struct task_struct *task;
 	struct task_struct *watched;		/* while it maps */
 	struct kunit_calls calls;		/* while it maps */
@@ -261,9 +262,10 @@ static const struct kunit_probe probes[] = {
 static const struct fallible {
 	const char *function;
 	unsigned long failure;
+	bool another_way;	/* may do what failed */
 } fallible[] = {
-	{ "should_failslab", -ENOSPC },
-	{ "should_fail_alloc_page", true },
+	{ "should_failslab", -ENOSPC, .another_way = true },
+	{ "should_fail_alloc_page", true, .another_way = true },
 #ifdef CONFIG_IOMMU_DMA
 	{ "dma_iova_link", -ENOSPC },
 	{ "dma_iova_sync", -ENOSPC },
@@ -307,6 +309,7 @@ static void use_client(struct kunit *test, struct pci_dev *pdev)
 	ctx->dev = &pdev->dev;
 	ctx->max_seg_size = dma_get_max_seg_size(ctx->dev);
 	ctx->seg_boundary = dma_get_seg_boundary(ctx->dev);
+	ctx->settings = kunit_dma_settings(ctx->dev);
 	dma_set_max_seg_size(ctx->dev, UINT_MAX);
 
 	ctx->attach = dma_buf_dynamic_attach(ctx->dmabuf, ctx->dev,
@@ -631,15 +634,19 @@ static void bus_address_is_not_translated(struct kunit *test)
 	unmap(test);
 }
 
+static void use_bus_offset(struct mapping_ctx *ctx, u64 offset)
+{
+	ctx->elsewhere = *ctx->provider;
+	ctx->elsewhere.bus_offset += offset;
+	ctx->provider = &ctx->elsewhere;
+}
+
 static void bus_address_has_offset_of_provider(struct kunit *test)
 {
 	struct mapping_ctx *ctx = test->priv;
 
 	use_route(test, ROUTE_BUS);
-	ctx->elsewhere = *ctx->provider;
-	ctx->elsewhere.bus_offset += SZ_1G + SZ_1M;
-	ctx->provider = &ctx->elsewhere;
-
+	use_bus_offset(ctx, SZ_1G + SZ_1M);
 	scatter_ranges(test, 3);
 	KUNIT_ASSERT_EQ(test, 0, map(test));
 	KUNIT_EXPECT_EQ(test, ctx->iova, ctx->vec[0].paddr +
@@ -655,14 +662,72 @@ static void bus_address_decides_where_to_split(struct kunit *test)
 
 	use_route(test, ROUTE_BUS);
 	dma_set_seg_boundary(ctx->dev, SZ_1M - 1);
-	ctx->elsewhere = *ctx->provider;
-	ctx->elsewhere.bus_offset += SZ_1M - SZ_64K;
-	ctx->provider = &ctx->elsewhere;
+	use_bus_offset(ctx, SZ_1M - SZ_64K);
 
 	one_range(test, FAR_AWAY, SZ_128K);
 	map_and_expect(test, 2);
 	one_range(test, FAR_AWAY + SZ_64K, SZ_128K);
 	map_and_expect(test, 1);
+}
+
+static void physical_address_decides_where_to_split_without_switch(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	use_route(test, ROUTE_DIRECT);
+	dma_set_seg_boundary(ctx->dev, SZ_1M - 1);
+	use_bus_offset(ctx, SZ_1M - SZ_64K);
+
+	one_range(test, FAR_AWAY, SZ_128K);
+	map_and_expect(test, 1);
+	one_range(test, FAR_AWAY + SZ_1M - SZ_64K, SZ_128K);
+	map_and_expect(test, 2);
+}
+
+static void translation_is_complete_after_one_sync(struct kunit *test)
+{
+	struct mapping_ctx *ctx = test->priv;
+
+	use_route(test, ROUTE_IOMMU);
+	scatter_ranges(test, 3);
+	kunit_override_nth(test, &ctx->calls, "dma_iova_sync", 0);
+
+	KUNIT_ASSERT_EQ(test, 0, map(test));
+	KUNIT_EXPECT_EQ(test, ctx->calls.nr, 1);
+	unmap(test);
+}
+
+/* Device memory is not cached, so nothing is done for an importer that needs it. */
+static void caches_are_left_alone(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+	struct kunit_calls *maintenance;
+
+	use_route(test, param->route);
+	kunit_dma_set_coherent(ctx->dev, false);
+	kunit_dma_skip_unless_coherent(test, ctx->dev, false);
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev, DMA_BIT_MASK(64)));
+	maintenance = kunit_kzalloc(test, sizeof(*maintenance), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, maintenance);
+	kunit_override_nth(test, maintenance, "arch_sync_dma_for_device", 0);
+	kunit_override_nth(test, maintenance, "arch_sync_dma_for_cpu", 0);
+	scatter_ranges(test, 3);
+
+	kunit_begin_calls(maintenance, 0);
+	KUNIT_EXPECT_EQ(test, 0, map(test));
+	if (ctx->sgt)
+		unmap(test);
+
+	/* Nor when it is undone half way. */
+	if (param->route == ROUTE_IOMMU) {
+		kunit_override_nth(test, &ctx->calls, "dma_iova_sync", -ENOSPC);
+		ctx->nth = 1;
+		KUNIT_EXPECT_EQ(test, -ENOSPC, map(test));
+		ctx->nth = 0;
+	}
+	kunit_end_calls(maintenance);
+	KUNIT_EXPECT_EQ(test, maintenance->nr, 0);
 }
 
 /* Limits of the importer */
@@ -929,6 +994,11 @@ static void refuses_more_entries_than_can_be_counted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EINVAL, map(test));
 	KUNIT_EXPECT_EQ(test, ctx->printed, 0);
 	kunit_expect_dma_usage(test, ctx->dev, &before);
+
+	/* One less can be counted, but hardly anybody has the memory for them. */
+	kunit_override_every(test, &ctx->calls, "sg_alloc_table", -ENOMEM);
+	one_range(test, 0, INT_MAX * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, -ENOMEM, map(test));
 }
 
 /* No way there */
@@ -1024,7 +1094,8 @@ static void refuses_memory_out_of_dma_mask_quietly(struct kunit *test)
 
 /* Errors */
 
-static bool fail_nth_call(struct kunit *test, unsigned int nth)
+static bool fail_nth_call(struct kunit *test, const struct fallible *fallible,
+			  unsigned int nth)
 {
 	struct mapping_ctx *ctx = test->priv;
 	struct kunit_dma_usage before = kunit_dma_usage(ctx->dev);
@@ -1043,7 +1114,8 @@ static bool fail_nth_call(struct kunit *test, unsigned int nth)
 	ctx->nth = 0;
 
 	if (!ret) {
-		/* What failed was not needed, the allocator went another way. */
+		KUNIT_EXPECT_TRUE_MSG(test, !failed || fallible->another_way,
+				      "failure %u is ignored", nth);
 		expect_ranges_reached(test);
 		unmap(test);
 	}
@@ -1125,7 +1197,7 @@ static void fail_every_call(struct kunit *test, unsigned int entry_size)
 		override = kunit_override_nth(test, &ctx->calls,
 					      fallible[i].function,
 					      fallible[i].failure);
-		for (nth = 1; fail_nth_call(test, nth); nth++)
+		for (nth = 1; fail_nth_call(test, &fallible[i], nth); nth++)
 			KUNIT_ASSERT_LT_MSG(test, nth, 10000,
 					    "there is always a failure");
 		kunit_end_override(test, override);
@@ -1255,7 +1327,7 @@ static void release_exporter(void *data)
 	if (ctx->dev) {
 		dma_set_max_seg_size(ctx->dev, ctx->max_seg_size);
 		dma_set_seg_boundary(ctx->dev, ctx->seg_boundary);
-		dma_set_mask(ctx->dev, DMA_BIT_MASK(64));
+		kunit_dma_apply(ctx->dev, &ctx->settings);
 	}
 }
 
@@ -1303,6 +1375,9 @@ static struct kunit_case dma_buf_mapping_cases[] = {
 	KUNIT_CASE(bus_address_is_not_translated),
 	KUNIT_CASE(bus_address_has_offset_of_provider),
 	KUNIT_CASE(bus_address_decides_where_to_split),
+	KUNIT_CASE(physical_address_decides_where_to_split_without_switch),
+	KUNIT_CASE(translation_is_complete_after_one_sync),
+	KUNIT_CASE_PARAM(caches_are_left_alone, route_gen_params),
 	KUNIT_CASE_PARAM(splits_for_importer_below_switch, limit_gen_params),
 	KUNIT_CASE_PARAM(splits_for_importer_behind_iommu, limit_gen_params),
 	KUNIT_CASE_PARAM(splits_for_importer_behind_full_iommu, limit_gen_params),

@@ -47,7 +47,7 @@ struct p2pdma_ctx {
 	struct pci_dev *peer;
 	void *group;
 	bool non_mappable_bars;
-	struct kunit_calls calls;	/* of which one fails */
+	struct kunit_calls calls;	/* counted, and one may fail */
 };
 
 static bool shown_in_sysfs(struct pci_dev *pdev)
@@ -210,27 +210,29 @@ static void no_provider_for_expansion_rom(struct kunit *test)
 	*rom = saved;
 }
 
-static const struct empty_param {
+static const struct unusable_param {
 	const char *desc;
 	resource_size_t start;
 	resource_size_t end;
-} empty_params[] = {
-	{ "without address" },
-	{ "with address", SZ_4G, SZ_4G - 1 },
+	unsigned long flags;
+} unusable_params[] = {
+	{ "no address and no size", 0, 0, IORESOURCE_MEM },
+	{ "no size", SZ_4G, SZ_4G - 1, IORESOURCE_MEM },
+	{ "I/O ports", SZ_4G, SZ_4G + SZ_2M - 1, IORESOURCE_IO },
 };
 
-KUNIT_ARRAY_PARAM_DESC(empty, empty_params, desc);
+KUNIT_ARRAY_PARAM_DESC(unusable, unusable_params, desc);
 
-static void no_pages_for_bar_without_size(struct kunit *test)
+static void no_pages_for_bar_without_memory(struct kunit *test)
 {
-	const struct empty_param *param = test->param_value;
+	const struct unusable_param *param = test->param_value;
 	struct p2pdma_ctx *ctx = test->priv;
 	struct resource *bar = &ctx->pdev->resource[PCI_STD_NUM_BARS - 1];
 	struct resource saved = *bar;
 
 	bar->start = param->start;
 	bar->end = param->end;
-	bar->flags = IORESOURCE_MEM;
+	bar->flags = param->flags;
 
 	KUNIT_EXPECT_EQ(test, 0, pcim_p2pdma_init(ctx->pdev));
 	KUNIT_EXPECT_EQ(test, -EINVAL,
@@ -349,6 +351,25 @@ static void added_memory_can_be_allocated(struct kunit *test)
 	pci_dev_put(found);
 }
 
+static void memory_is_given_out_in_pages(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+	void *first, *second;
+
+	add_bar_memory(test);
+	first = pci_alloc_p2pmem(ctx->pdev, 1);
+	second = pci_alloc_p2pmem(ctx->pdev, 1);
+	KUNIT_EXPECT_NOT_NULL(test, first);
+	KUNIT_EXPECT_NOT_NULL(test, second);
+	KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(first));
+	KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(second));
+
+	if (second)
+		pci_free_p2pmem(ctx->pdev, second, 1);
+	if (first)
+		pci_free_p2pmem(ctx->pdev, first, 1);
+}
+
 static void second_resource_adds_to_the_pool(struct kunit *test)
 {
 	struct p2pdma_ctx *ctx = test->priv;
@@ -363,9 +384,14 @@ static void second_resource_adds_to_the_pool(struct kunit *test)
 							 SZ_2M, SZ_2M));
 	second = pci_alloc_p2pmem(ctx->pdev, SZ_2M);
 	KUNIT_EXPECT_NOT_NULL(test, second);
-
-	if (second)
+	KUNIT_EXPECT_EQ(test, pci_bus_address(ctx->pdev, MEMORY_BAR),
+			pci_p2pmem_virt_to_bus(ctx->pdev, first));
+	if (second) {
+		KUNIT_EXPECT_EQ(test,
+				pci_bus_address(ctx->pdev, MEMORY_BAR) + SZ_2M,
+				pci_p2pmem_virt_to_bus(ctx->pdev, second));
 		pci_free_p2pmem(ctx->pdev, second, SZ_2M);
+	}
 	pci_free_p2pmem(ctx->pdev, first, SZ_2M);
 }
 
@@ -664,6 +690,35 @@ static void any_failed_call_can_be_made_again(struct kunit *test)
 	KUNIT_EXPECT_GT(test, nth, param->failures);
 }
 
+/* What would be lost otherwise is no memory of the device, but all that describes it. */
+
+static void unbind_destroys_the_pool(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+
+	kunit_override_nth(test, &ctx->calls, "gen_pool_destroy", 0);
+	add_bar_memory(test);
+
+	kunit_begin_calls(&ctx->calls, 0);
+	release_managed(ctx);
+	kunit_end_calls(&ctx->calls);
+	KUNIT_EXPECT_EQ(test, ctx->calls.nr, 1);
+}
+
+static void pool_that_sysfs_cannot_show_is_destroyed(struct kunit *test)
+{
+	struct p2pdma_ctx *ctx = test->priv;
+
+	kunit_override_every(test, &ctx->calls, "sysfs_create_group", -ENOMEM);
+	kunit_override_nth(test, &ctx->calls, "gen_pool_destroy", 0);
+
+	kunit_begin_calls(&ctx->calls, 0);
+	KUNIT_EXPECT_EQ(test, -ENOMEM,
+			pci_p2pdma_add_resource(ctx->pdev, MEMORY_BAR, SZ_2M, 0));
+	kunit_end_calls(&ctx->calls);
+	KUNIT_EXPECT_EQ(test, ctx->calls.nr, 1);
+}
+
 static void p2pdma_release(void *data)
 {
 	struct p2pdma_ctx *ctx = data;
@@ -708,19 +763,22 @@ static struct kunit_case p2pdma_cases[] = {
 	KUNIT_CASE(every_bar_has_one_provider),
 	KUNIT_CASE_PARAM(no_provider_for_what_is_no_memory_bar, no_memory_gen_params),
 	KUNIT_CASE(no_provider_for_expansion_rom),
-	KUNIT_CASE_PARAM(no_pages_for_bar_without_size, empty_gen_params),
+	KUNIT_CASE_PARAM(no_pages_for_bar_without_memory, unusable_gen_params),
 	KUNIT_CASE(no_provider_before_init),
 	KUNIT_CASE(no_provider_after_unbind),
 	KUNIT_CASE(no_provider_for_bars_unlike_memory),
 	KUNIT_CASE(no_memory_to_give_away_before_init),
 	KUNIT_CASE(init_gives_away_no_memory),
 	KUNIT_CASE_PARAM(added_memory_can_be_allocated, order_gen_params),
+	KUNIT_CASE(memory_is_given_out_in_pages),
 	KUNIT_CASE(second_resource_adds_to_the_pool),
 	KUNIT_CASE(sysfs_tells_how_much_of_the_pool_is_left),
 	KUNIT_CASE_PARAM(unbind_waits_for_readers, reader_gen_params),
 	KUNIT_CASE(no_memory_during_unbind),
 	KUNIT_CASE(callers_at_once_set_up_once),
 	KUNIT_CASE_PARAM(any_failed_call_can_be_made_again, failure_gen_params),
+	KUNIT_CASE(unbind_destroys_the_pool),
+	KUNIT_CASE(pool_that_sysfs_cannot_show_is_destroyed),
 	{}
 };
 

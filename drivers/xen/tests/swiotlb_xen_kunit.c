@@ -28,6 +28,8 @@
 #include <linux/module.h>
 #include <linux/scatterlist.h>
 #include <linux/swiotlb.h>
+#include <asm/xen/hypercall.h>
+#include <xen/interface/memory.h>
 #include <xen/page.h>
 #include <xen/swiotlb-xen.h>
 
@@ -458,8 +460,9 @@ static void list_without_attribute_fails_if_no_slot_is_left(struct kunit *test)
 	dma_unmap_sgtable(ctx->dev, &sgt, DMA_BIDIRECTIONAL, 0);
 }
 
-/* MMIO cannot be bounced. Without the attribute there is a warning instead. */
-static void refuses_mmio_above_dma_mask(struct kunit *test)
+/* MMIO cannot be bounced. */
+
+static void map_mmio_above_dma_mask(struct kunit *test, unsigned long attrs)
 {
 	struct swiotlb_xen_ctx *ctx = test->priv;
 	struct kunit_dma_usage before;
@@ -468,12 +471,23 @@ static void refuses_mmio_above_dma_mask(struct kunit *test)
 		kunit_skip(test, "the SWIOTLB pool is beyond a 32-bit DMA mask");
 
 	before = kunit_dma_usage(ctx->dev);
-	ctx->attrs = DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT;
+	ctx->attrs = DMA_ATTR_MMIO | attrs;
 	ctx->addr = dma_map_phys(ctx->dev, BIT_ULL(40), PAGE_SIZE,
 				 DMA_BIDIRECTIONAL, ctx->attrs);
 	KUNIT_EXPECT_NE(test, dma_mapping_error(ctx->dev, ctx->addr), 0);
 	KUNIT_EXPECT_EQ(test, ctx->refused, 1);
 	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
+
+static void refuses_mmio_above_dma_mask(struct kunit *test)
+{
+	map_mmio_above_dma_mask(test, DMA_ATTR_REQUIRE_COHERENT);
+}
+
+/* That is a mistake of the driver, and the log says so the first time. */
+static void warns_of_mmio_above_dma_mask_without_attribute(struct kunit *test)
+{
+	map_mmio_above_dma_mask(test, 0);
 }
 
 static void maps_mmio_within_dma_mask(struct kunit *test)
@@ -496,10 +510,14 @@ static const struct promise_param {
 	unsigned int bits;
 	bool force;
 	bool window;
+	int limit;		/* of the bus, from the first page there is not */
 	bool promised;
 } promise_params[] = {
 	{ "64 bits", .bits = 64, .promised = true },
 	{ "32 bits, less than the host has", .bits = 32 },
+	{ "bus limit at the last byte", .bits = 64, .limit = PAGE_SIZE - 1,
+	  .promised = true },
+	{ "bus limit one byte before", .bits = 64, .limit = PAGE_SIZE - 2 },
 	{ "forced bounce", .bits = 64, .force = true },
 	{ "a window of the bus", .bits = 64, .window = true },
 };
@@ -522,6 +540,9 @@ static void promises_what_every_machine_page_allows(struct kunit *test)
 		force_bounce(ctx);
 	if (param->window)
 		ctx->dev->dma_range_map = window;
+	if (param->limit)
+		ctx->dev->bus_dma_limit = param->limit + XEN_PAGE_SIZE *
+			(u64)HYPERVISOR_memory_op(XENMEM_maximum_ram_page, NULL);
 
 	KUNIT_EXPECT_EQ(test, dma_require_coherent_supported(ctx->dev),
 			param->promised);
@@ -596,6 +617,7 @@ static struct kunit_case swiotlb_xen_cases[] = {
 	KUNIT_CASE_PARAM(refusal_does_not_depend_on_earlier_mappings, interface_gen_params),
 	KUNIT_CASE(list_without_attribute_fails_if_no_slot_is_left),
 	KUNIT_CASE(refuses_mmio_above_dma_mask),
+	KUNIT_CASE(warns_of_mmio_above_dma_mask_without_attribute),
 	KUNIT_CASE(maps_mmio_within_dma_mask),
 	KUNIT_CASE_PARAM(promises_what_every_machine_page_allows, promise_gen_params),
 	{}

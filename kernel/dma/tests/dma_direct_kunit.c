@@ -577,6 +577,20 @@ static void bounces_when_forced_for_device_without_attribute(struct kunit *test)
 	expect_bounced(test);
 }
 
+/* An error that is no refusal, and is not taken for one. */
+static void fails_without_attribute_if_there_is_no_slot(struct kunit *test)
+{
+	struct dma_direct_ctx *ctx = test->priv;
+	struct mapping *map = &ctx->map;
+
+	force_bounce_for_device(test);
+	map_buffer(test, 0);
+
+	KUNIT_EXPECT_EQ(test, map->ret, -EIO);
+	KUNIT_EXPECT_EQ(test, ctx->seen.sg_err, is_scatterlist(map) ? -EIO : 0);
+	unmap_buffer(test);
+}
+
 /* Memory above the DMA mask */
 
 static const struct mask_param {
@@ -837,7 +851,7 @@ static void other_attributes_do_not_cause_refusal(struct kunit *test)
 /*
  * MMIO has no cached copy, so coherency is no obstacle. It cannot be bounced
  * either, so every other obstacle is one with or without the attribute, and
- * without it there is a WARN; hence no mirror cases.
+ * without it there is a WARN, which the swiotlb suite provokes.
  */
 
 static void use_mmio(struct kunit *test)
@@ -1116,6 +1130,8 @@ static struct kunit_case dma_direct_cases[] = {
 	KUNIT_CASE_PARAM(bounces_when_forced_without_attribute, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_bounce_is_forced_for_device, interface_gen_params),
 	KUNIT_CASE_PARAM(bounces_when_forced_for_device_without_attribute,
+			 interface_gen_params),
+	KUNIT_CASE_PARAM(fails_without_attribute_if_there_is_no_slot,
 			 interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_above_dma_mask, mask_gen_params),
 	KUNIT_CASE_PARAM(bounces_above_dma_mask_without_attribute, mask_gen_params),

@@ -157,10 +157,7 @@ static void set_coherent(struct kunit *test, bool coherent)
 	struct dma_iommu_ctx *ctx = test->priv;
 
 	kunit_dma_set_coherent(ctx->dev, coherent);
-	if (dev_is_dma_coherent(ctx->dev) != coherent)
-		kunit_skip(test, "cannot make a %s device here",
-			   coherent ? "coherent" : "non-coherent");
-
+	kunit_dma_skip_unless_coherent(test, ctx->dev, coherent);
 	KUNIT_ASSERT_EQ(test, 0, dma_set_mask_and_coherent(ctx->dev,
 							   DMA_BIT_MASK(64)));
 }
@@ -1028,7 +1025,7 @@ static void release_p2pmem(void *data)
 	devres_release_group(&pdev->dev, release_p2pmem);
 }
 
-static void bus_address_segment_keeps_its_length(struct kunit *test)
+static void bus_address_segment_is_mapped_by_itself(struct kunit *test)
 {
 	struct dma_iommu_ctx *ctx = test->priv;
 	struct scatterlist sgl[2], *sg;
@@ -1061,6 +1058,8 @@ static void bus_address_segment_keeps_its_length(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, sgt.nents, 2);
 		sg = &sgl[1];
 		KUNIT_EXPECT_TRUE(test, sg_dma_is_bus_address(sg));
+		KUNIT_EXPECT_EQ(test, sg_dma_address(sg),
+				pci_p2pmem_virt_to_bus(pdev, p2pmem));
 		KUNIT_EXPECT_EQ(test, sg_dma_len(sg), PAGE_SIZE);
 		KUNIT_EXPECT_EQ(test, sg_dma_len(&sgl[0]), MAPPED_SIZE);
 		dma_unmap_sgtable(&pdev->dev, &sgt, DMA_BIDIRECTIONAL,
@@ -1069,7 +1068,7 @@ static void bus_address_segment_keeps_its_length(struct kunit *test)
 	pci_free_p2pmem(pdev, p2pmem, PAGE_SIZE);
 }
 #else
-static void bus_address_segment_keeps_its_length(struct kunit *test)
+static void bus_address_segment_is_mapped_by_itself(struct kunit *test)
 {
 	kunit_skip(test, "needs CONFIG_PCI_P2PDMA");
 }
@@ -1182,7 +1181,7 @@ static struct kunit_case dma_iommu_cases[] = {
 	KUNIT_CASE(failed_bounce_of_only_part_unlinks_nothing),
 	KUNIT_CASE_PARAM(failed_link_unlinks_only_its_own_part, earlier_gen_params),
 	KUNIT_CASE_PARAM(destroy_frees_whole_iova_range, destroy_iova_gen_params),
-	KUNIT_CASE(bus_address_segment_keeps_its_length),
+	KUNIT_CASE(bus_address_segment_is_mapped_by_itself),
 	{}
 };
 

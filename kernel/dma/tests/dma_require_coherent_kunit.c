@@ -19,6 +19,7 @@
 #include <kunit/device.h>
 #include <kunit/dma.h>
 #include <kunit/test.h>
+#include <kunit/tracepoint.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
@@ -50,6 +51,25 @@ struct require_coherent_ctx {
 	unsigned int nr_samples;
 	struct sample *samples;
 	phys_addr_t last_page;		/* of RAM */
+	unsigned int failed_allocations;	/* that were traced */
+};
+
+/* Tracepoints */
+
+static void saw_alloc(void *data, struct device *dev, void *virt_addr,
+		      dma_addr_t dma_addr, size_t size,
+		      enum dma_data_direction dir, gfp_t flags,
+		      unsigned long attrs)
+{
+	struct require_coherent_ctx *ctx = data;
+
+	if (dev == ctx->dev && !virt_addr && !dma_addr && size == PAGE_SIZE &&
+	    attrs & DMA_ATTR_REQUIRE_COHERENT)
+		ctx->failed_allocations++;
+}
+
+static const struct kunit_probe probes[] = {
+	{ "dma_alloc", saw_alloc },
 };
 
 /* What keeps a device from sharing some memory coherently. */
@@ -473,6 +493,7 @@ static void allocation_fails_with_attribute(struct kunit *test)
 						 GFP_KERNEL,
 						 DMA_ATTR_REQUIRE_COHERENT |
 						 DMA_ATTR_FORCE_CONTIGUOUS));
+	KUNIT_EXPECT_EQ(test, ctx->failed_allocations, 2);
 	kunit_expect_dma_usage(test, ctx->dev, &before);
 }
 
@@ -530,6 +551,7 @@ static int require_coherent_init(struct kunit *test)
 	ctx->dev = kunit_device_register(test, "dma-require-coherent-kunit");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dev);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, take_down, ctx->dev));
+	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 	arch_setup_dma_ops(ctx->dev, true);
 	if (!dev_is_dma_coherent(ctx->dev))
 		kunit_skip(test, "cannot make a coherent device here");

@@ -46,6 +46,7 @@ struct umem_dmabuf_ctx {
 
 	/* the driver of the RDMA device */
 	unsigned int stopped;
+	bool locked_when_stopped;
 	int mappings_when_stopped;
 	int pins_when_stopped;
 };
@@ -167,6 +168,7 @@ static void stop_device(void *data)
 
 	dma_resv_assert_held(ctx->dmabuf->resv);
 	ctx->stopped++;
+	ctx->locked_when_stopped = dma_resv_is_locked(ctx->dmabuf->resv);
 	ctx->mappings_when_stopped = ctx->mappings;
 	ctx->pins_when_stopped = ctx->pins;
 }
@@ -298,6 +300,7 @@ static void release_stops_device_that_was_not_revoked(struct kunit *test)
 	deregister(ctx);
 
 	KUNIT_EXPECT_EQ(test, ctx->stopped, 1);
+	KUNIT_EXPECT_TRUE(test, ctx->locked_when_stopped);
 	KUNIT_EXPECT_EQ(test, ctx->mappings_when_stopped, 1);
 	expect_nothing_held(test);
 }
