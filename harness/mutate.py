@@ -60,10 +60,11 @@ class Reasons:
     def __init__(self, base):
         self.path = base.dir / 'mutants.toml'
         description = load_toml(self.path) if self.path.exists() else {}
-        self.equivalent = description.get('equivalent', [])
+        self.equivalent = []
+        for entry in description.get('equivalent', []):
+            self.needs(entry, 'file', 'function', 'mutants', 'reason')
+            self.equivalent += [dict(entry, mutant=mutant) for mutant in entry['mutants']]
         self.elsewhere = description.get('elsewhere', [])
-        for entry in self.equivalent:
-            self.needs(entry, 'file', 'function', 'mutant', 'reason')
         for entry in self.elsewhere:
             self.needs(entry, 'files', 'reason')
 

@@ -161,7 +161,7 @@ class Reasoned(Case):
         (self.scratch / 'mutants.toml').write_text(text)
         return mutate.Reasons(types.SimpleNamespace(dir=self.scratch))
 
-    EQUIVALENT = '[[equivalent]]\nfile = "a.c"\nfunction = "f"\nmutant = "without g();"\nreason = "r"\n'
+    EQUIVALENT = '[[equivalent]]\nfile = "a.c"\nfunction = "f"\nmutants = ["without g();"]\nreason = "r"\n'
 
     def test_reasons(self):
         reasons = self.reasons(self.EQUIVALENT)
