@@ -442,6 +442,7 @@ class Verdicts:
     def __init__(self, mutated):
         self.mutated = mutated
         self.killed, self.survived = {}, collections.defaultdict(dict)
+        self.kept = 0
         self.lock = threading.Lock()
         self.tests = self.test_digests()
         runner = hashlib.sha256(build.program_text(RUNNER).encode()).hexdigest()[:8]
@@ -486,6 +487,7 @@ class Verdicts:
     def keep(self, entry):
         with self.lock:
             self.take(entry)
+            self.kept += 1
             with open(self.path, 'a') as kept:
                 kept.write(json.dumps(entry) + '\n')
 
@@ -581,8 +583,8 @@ class Chunk:
             else:
                 again.append(number)
             self.waiting.pop(number, None)
-        elif self.dirty and len(again) == 1:
-            # It was clean before this one, which has left something behind.
+        elif len(again) == 1:
+            # It was clean before this one, which has left behind what failed or hung then.
             (number, (suite, why)), = self.noticed.items()
             self.kill(number, suite, why)
             again = []
@@ -679,10 +681,7 @@ class Run:
     def left(self):
         return [mutant for mutant in self.chosen if mutant not in self.verdicts.killed
                 and mutant not in self.mutated.refused
-                and not self.mutated.reasons.whole_file(mutant.file)
-                # Once is enough to see that what is equivalent is not killed.
-                and not (self.verdicts.survived.get(mutant)
-                         and self.mutated.reasons.is_listed(mutant))]
+                and not self.mutated.reasons.whole_file(mutant.file)]
 
     def prepare(self):
         self.mutated.write()
@@ -732,7 +731,10 @@ class Run:
         before = len(self.verdicts.killed)
         todo = everything = self.reachable(found)
         while todo:
+            kept = self.verdicts.kept
             hunt.run(todo, boot.at_a_time())
+            if self.verdicts.kept == kept:
+                raise Failure(f'{machine.name} said nothing of {len(todo)} mutants; see the logs')
             # Those that nothing has noticed so far are for the cases that are left.
             todo = self.reachable(found)
         what = 'selftests' if programs else 'suites'

@@ -139,6 +139,7 @@ struct mapping_ctx {
 	size_t nr;
 	size_t size;
 	struct sg_table *sgt;
+	bool got_null;				/* in place of an error */
 	dma_addr_t iova;			/* of the last mapping */
 	unsigned int max_seg_size;
 	unsigned long seg_boundary;
@@ -162,9 +163,14 @@ static struct sg_table *mapping_map(struct dma_buf_attachment *attach,
 				    enum dma_data_direction dir)
 {
 	struct mapping_ctx *ctx = attach->dmabuf->priv;
+	struct sg_table *sgt;
 
-	return dma_buf_phys_vec_to_sgt(attach, ctx->provider, ctx->vec, ctx->nr,
-				       ctx->size, dir);
+	sgt = dma_buf_phys_vec_to_sgt(attach, ctx->provider, ctx->vec, ctx->nr,
+				      ctx->size, dir);
+	/* dma_buf_map_attachment() would make an error of it. */
+	ctx->got_null |= !sgt;
+
+	return sgt;
 }
 
 static void mapping_release(struct dma_buf *dmabuf)
@@ -1003,10 +1009,19 @@ static void refuses_more_entries_than_can_be_counted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EINVAL, map(test));
 	KUNIT_EXPECT_EQ(test, ctx->printed, 0);
 	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
 
-	/* One less can be counted, but hardly anybody has the memory for them. */
+/* Hardly anybody has the memory for so many, so they are not asked for here. */
+static void takes_as_many_entries_as_can_be_counted(struct kunit *test)
+{
+	const struct route_param *param = test->param_value;
+	struct mapping_ctx *ctx = test->priv;
+
+	use_route(test, param->route);
+	dma_set_max_seg_size(ctx->dev, PAGE_SIZE);
 	kunit_override_every(test, &ctx->calls, "sg_alloc_table", -ENOMEM);
 	one_range(test, 0, INT_MAX * PAGE_SIZE);
+
 	KUNIT_EXPECT_EQ(test, -ENOMEM, map(test));
 }
 
@@ -1129,6 +1144,7 @@ static bool fail_nth_call(struct kunit *test, const struct fallible *fallible,
 		unmap(test);
 	}
 	KUNIT_EXPECT_TRUE_MSG(test, !ret || failed, "error %d out of nothing", ret);
+	KUNIT_EXPECT_FALSE_MSG(test, ctx->got_null, "failure %u gives NULL", nth);
 	KUNIT_EXPECT_TRUE_MSG(test, !ret || ret == -ENOMEM || ret == -ENOSPC,
 			      "failure %u gives error %d", nth, ret);
 	KUNIT_EXPECT_EQ_MSG(test, ctx->balance, balance,
@@ -1398,6 +1414,7 @@ static struct kunit_case dma_buf_mapping_cases[] = {
 	KUNIT_CASE_PARAM(refuses_invalid_ranges, invalid_gen_params),
 	KUNIT_CASE(refuses_bar_without_provider),
 	KUNIT_CASE_PARAM(refuses_more_entries_than_can_be_counted, route_gen_params),
+	KUNIT_CASE_PARAM(takes_as_many_entries_as_can_be_counted, route_gen_params),
 	KUNIT_CASE(refuses_device_without_route),
 	KUNIT_CASE(refuses_device_that_is_not_pci),
 	KUNIT_CASE(refuses_bus_address_out_of_dma_mask),

@@ -460,9 +460,8 @@ static void list_without_attribute_fails_if_no_slot_is_left(struct kunit *test)
 	dma_unmap_sgtable(ctx->dev, &sgt, DMA_BIDIRECTIONAL, 0);
 }
 
-/* MMIO cannot be bounced. */
-
-static void map_mmio_above_dma_mask(struct kunit *test, unsigned long attrs)
+/* MMIO cannot be bounced. Without the attribute there is a warning instead. */
+static void refuses_mmio_above_dma_mask(struct kunit *test)
 {
 	struct swiotlb_xen_ctx *ctx = test->priv;
 	struct kunit_dma_usage before;
@@ -471,23 +470,12 @@ static void map_mmio_above_dma_mask(struct kunit *test, unsigned long attrs)
 		kunit_skip(test, "the SWIOTLB pool is beyond a 32-bit DMA mask");
 
 	before = kunit_dma_usage(ctx->dev);
-	ctx->attrs = DMA_ATTR_MMIO | attrs;
+	ctx->attrs = DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT;
 	ctx->addr = dma_map_phys(ctx->dev, BIT_ULL(40), PAGE_SIZE,
 				 DMA_BIDIRECTIONAL, ctx->attrs);
 	KUNIT_EXPECT_NE(test, dma_mapping_error(ctx->dev, ctx->addr), 0);
 	KUNIT_EXPECT_EQ(test, ctx->refused, 1);
 	kunit_expect_dma_usage(test, ctx->dev, &before);
-}
-
-static void refuses_mmio_above_dma_mask(struct kunit *test)
-{
-	map_mmio_above_dma_mask(test, DMA_ATTR_REQUIRE_COHERENT);
-}
-
-/* That is a mistake of the driver, and the log says so the first time. */
-static void warns_of_mmio_above_dma_mask_without_attribute(struct kunit *test)
-{
-	map_mmio_above_dma_mask(test, 0);
 }
 
 static void maps_mmio_within_dma_mask(struct kunit *test)
@@ -617,7 +605,6 @@ static struct kunit_case swiotlb_xen_cases[] = {
 	KUNIT_CASE_PARAM(refusal_does_not_depend_on_earlier_mappings, interface_gen_params),
 	KUNIT_CASE(list_without_attribute_fails_if_no_slot_is_left),
 	KUNIT_CASE(refuses_mmio_above_dma_mask),
-	KUNIT_CASE(warns_of_mmio_above_dma_mask_without_attribute),
 	KUNIT_CASE(maps_mmio_within_dma_mask),
 	KUNIT_CASE_PARAM(promises_what_every_machine_page_allows, promise_gen_params),
 	{}

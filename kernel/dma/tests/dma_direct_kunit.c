@@ -3,10 +3,9 @@
  * KUnit tests for DMA_ATTR_REQUIRE_COHERENT on the direct mapping path.
  *
  * Everything that makes the direct mapping bounce a buffer or maintain caches
- * is brought about by what a platform or a driver can really set, never by a
- * hook: the DMA mask, the bus limit, the coherency of the device, a small
- * kmalloc() buffer, and swiotlb=force on the kernel command line. Each is
- * tried twice:
+ * is brought about by what a platform or a driver can really set: the DMA mask,
+ * the bus limit, the coherency of the device, a small kmalloc() buffer, and
+ * swiotlb=force on the kernel command line. Each is tried twice:
  *
  * - with the attribute the mapping is refused, takes no bounce slot, prints
  *   nothing and is traced;
@@ -507,6 +506,7 @@ static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
 	calls = kunit_kzalloc(test, sizeof(*calls), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, calls);
 	kunit_override_nth(test, calls, "arch_sync_dma_for_device", 0);
+	kunit_override_nth(test, calls, "arch_sync_dma_for_cpu", 0);
 
 	kunit_begin_calls(calls, 0);
 	expect_in_place_with(test, DMA_ATTR_SKIP_CPU_SYNC);
@@ -577,7 +577,7 @@ static void bounces_when_forced_for_device_without_attribute(struct kunit *test)
 	expect_bounced(test);
 }
 
-/* An error that is no refusal, and is not taken for one. */
+/* An error that is no refusal: dma_map_sgtable() tells which it is. */
 static void fails_without_attribute_if_there_is_no_slot(struct kunit *test)
 {
 	struct dma_direct_ctx *ctx = test->priv;
@@ -849,7 +849,7 @@ static void other_attributes_do_not_cause_refusal(struct kunit *test)
 /*
  * MMIO has no cached copy, so coherency is no obstacle. It cannot be bounced
  * either, so every other obstacle is one with or without the attribute, and
- * without it there is a WARN, which the swiotlb suite provokes.
+ * without it there is a WARN; hence no mirror cases.
  */
 
 static void use_mmio(struct kunit *test)

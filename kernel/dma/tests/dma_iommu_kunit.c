@@ -596,6 +596,7 @@ static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
 
 	set_coherent(test, false);
 	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_device", 0);
+	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_cpu", 0);
 
 	kunit_begin_calls(&ctx->calls, 0);
 	expect_mapped_with(test, DMA_ATTR_SKIP_CPU_SYNC);

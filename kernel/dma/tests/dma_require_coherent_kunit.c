@@ -81,6 +81,7 @@ enum obstacle {
 	NOT_COHERENT,
 	FORCED_BOUNCE,
 	RANGE_MAP_HOLE,
+	RANGE_MAP_PART,
 	RANGE_MAP_HIGH,
 	RANGE_MAP_ALL,
 };
@@ -104,6 +105,7 @@ static const struct obstacle_param {
 	{ "not coherent", NOT_COHERENT },
 	{ "forced bounce", FORCED_BOUNCE },
 	{ "DMA range map with a hole", RANGE_MAP_HOLE },
+	{ "DMA range map with a part of a page", RANGE_MAP_PART },
 	{ "DMA range map, a low window beyond the bus limit", RANGE_MAP_HIGH },
 	{ "DMA range map of all memory", RANGE_MAP_ALL },
 };
@@ -188,7 +190,7 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 	struct require_coherent_ctx *ctx = test->priv;
 	struct bus_dma_region *map;
 	struct io_tlb_mem *mem;
-	phys_addr_t half;
+	phys_addr_t half, hole = 0;
 
 	switch (param->obstacle) {
 	case NOTHING:
@@ -218,6 +220,7 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		ctx->dev->dma_io_tlb_mem = mem;
 		break;
 	case RANGE_MAP_HOLE:
+	case RANGE_MAP_PART:
 	case RANGE_MAP_HIGH:
 	case RANGE_MAP_ALL:
 		if (get_dma_ops(ctx->dev))
@@ -232,11 +235,13 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		map[1].cpu_start = half;
 		map[1].dma_start = half;
 		map[1].size = BIT_ULL(52) - half;
-		if (param->obstacle == RANGE_MAP_HOLE) {
-			map[1].cpu_start += PAGE_SIZE;
-			map[1].dma_start += PAGE_SIZE;
-			map[1].size -= PAGE_SIZE;
-		}
+		if (param->obstacle == RANGE_MAP_HOLE)
+			hole = PAGE_SIZE;
+		else if (param->obstacle == RANGE_MAP_PART)
+			hole = PAGE_SIZE / 2;
+		map[1].cpu_start += hole;
+		map[1].dma_start += hole;
+		map[1].size -= hole;
 		if (param->obstacle == RANGE_MAP_HIGH) {
 			if (!IS_ENABLED(CONFIG_ARCH_DMA_ADDR_T_64BIT))
 				kunit_skip(test, "needs DMA addresses of 64 bits");

@@ -6,9 +6,8 @@
  * a bounce buffer. These tests stand in for a path that forgets to, and call
  * swiotlb_map() the way the direct mapping does.
  *
- * The refusal warns once per boot, and so does the direct mapping if a mapping
- * without the attribute fails, so that two warnings with a backtrace are expected
- * from this suite.
+ * The refusal warns once per boot, so that one warning with a backtrace is
+ * expected from this suite.
  */
 
 #include <kunit/device.h>
@@ -18,8 +17,6 @@
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
-#include <linux/log2.h>
-#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/swiotlb.h>
 
@@ -84,45 +81,6 @@ static void slots_in_use_are_counted(struct kunit *test)
 		kunit_skip(test, "no slots counted: boot with swiotlb=track_hiwater");
 }
 
-/*
- * Without the attribute it is a mistake of the driver to ask for what can neither
- * be mapped nor bounced, and the log says so the first time.
- */
-static void warns_of_what_can_neither_be_mapped_nor_bounced(struct kunit *test)
-{
-	struct swiotlb_ctx *ctx = test->priv;
-	phys_addr_t phys = page_to_phys(ctx->page), mmio;
-	unsigned long slots = kunit_dma_slots(ctx->dev);
-	struct io_tlb_mem *pool = ctx->dev->dma_io_tlb_mem, *mem;
-	dma_addr_t addr;
-
-	if (get_dma_ops(ctx->dev))
-		kunit_skip(test, "devices of this machine are not mapped directly");
-
-	mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, mem);
-	ctx->dev->dma_io_tlb_mem = mem;
-	ctx->dev->bus_dma_limit = phys_to_dma(ctx->dev, phys);
-	addr = dma_map_phys(ctx->dev, phys, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
-	KUNIT_EXPECT_NE(test, 0, dma_mapping_error(ctx->dev, addr));
-
-	/* MMIO is never bounced; any address without memory will do. */
-	mmio = roundup_pow_of_two(phys + 1);
-	while (pfn_valid(PHYS_PFN(mmio)))
-		mmio <<= 1;
-	/* A list of pools cannot be shared. */
-	if (!IS_ENABLED(CONFIG_SWIOTLB_DYNAMIC))
-		*mem = *pool;
-	mem->force_bounce = true;
-	ctx->dev->bus_dma_limit = 0;
-	addr = dma_map_phys(ctx->dev, mmio, PAGE_SIZE, DMA_BIDIRECTIONAL,
-			    DMA_ATTR_MMIO);
-	KUNIT_EXPECT_NE(test, 0, dma_mapping_error(ctx->dev, addr));
-
-	ctx->dev->dma_io_tlb_mem = pool;
-	KUNIT_EXPECT_EQ(test, kunit_dma_slots(ctx->dev), slots);
-}
-
 KUNIT_DEFINE_ACTION_WRAPPER(free_page_action, __free_page, struct page *);
 
 static int swiotlb_init_case(struct kunit *test)
@@ -150,7 +108,6 @@ static struct kunit_case swiotlb_cases[] = {
 	KUNIT_CASE(gives_slot_without_attribute),
 	KUNIT_CASE(slots_in_use_are_counted),
 	KUNIT_CASE(refuses_slot_for_coherent_mapping),
-	KUNIT_CASE(warns_of_what_can_neither_be_mapped_nor_bounced),
 	{}
 };
 
