@@ -140,6 +140,12 @@ class Told(Case):
         self.assertEqual(self.killed, {})
         self.assertEqual(left, [(1, 1), (2, 1), (3, 6)])
 
+    def test_one_alone_is_to_blame_if_nothing_more_is_heard(self):
+        left = self.run_chunk(['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 1',
+                               'mutant: check quick'], 'hang')
+        self.assertEqual(self.killed, {1: ('quick', 'case: 1')})
+        self.assertEqual(left, [(2, 6), (3, 6)])
+
     def test_one_alone_is_to_blame_for_what_it_leaves(self):
         left = self.run_chunk(['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 1',
                                'mutant: check quick', 'mutant: dirty quick case: 1',
