@@ -406,9 +406,9 @@ def make_survey(machine, kernel, archive, suites, log):
                 described['unusable'][suite] = ' '.join(how) or wrong
         elif word == 'reached':
             counts = described['counts'].setdefault(words[0], {})
-            for pair in words[1:]:
-                number, count = map(int, pair.split(':'))
-                counts[number] = max(count, counts.get(number, 0))
+            # The console may cut a line that it then prints again.
+            for number, count in re.findall(r' (\d+):(\d+)\b', said[1]):
+                counts[int(number)] = max(int(count), counts.get(int(number), 0))
         elif word == 'ended':
             state['done'] = True
     # Selftests are known to repeat, and take long.

@@ -44,6 +44,14 @@ class Surveyed(Case):
             self.assertEqual(survey.reaching(1, {('quick', 2)}), ['slow'])
             self.assertEqual(survey.reaching(1, {('quick', 2), ('slow', 1)}), [])
 
+    def test_a_line_that_was_cut(self):
+        def converse(machine, kernel, archive, text, log, silence, hear):
+            for line in ('reached a.b 7:3 12:4 13:', 'reached a.b 7:3 12:41 13:2', 'ended'):
+                hear(f'[    1.000000] mutant: {line}')
+        self.patch(mutate, 'converse', converse)
+        described = mutate.make_survey(None, None, None, ['a.b'], None)
+        self.assertEqual(described['counts'], {'a.b': {7: 3, 12: 41, 13: 2}})
+
     def test_expected_warnings(self):
         lines = ['------------[ cut here ]------------', 'exceeded 7 overlapping mappings of cacheline',
                  'WARNING: CPU: 0', '---[ end trace 0 ]---']
