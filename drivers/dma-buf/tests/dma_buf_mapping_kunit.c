@@ -147,6 +147,7 @@ struct mapping_ctx {
 	struct task_struct *task;
 	struct task_struct *watched;		/* while it maps */
 	struct kunit_calls calls;		/* while it maps */
+	struct kunit_calls maintenance;		/* of caches */
 	unsigned int nth;			/* the call that fails, or 0 */
 	unsigned int allocations;		/* by the last attempt to map */
 	unsigned int printed;			/* likewise */
@@ -661,33 +662,32 @@ static void bus_address_has_offset_of_provider(struct kunit *test)
 	unmap(test);
 }
 
+static const struct seen_param {
+	const char *desc;
+	enum route route;
+	size_t across;		/* where a range has a boundary inside */
+	size_t below;		/* and where it has not */
+} seen_params[] = {
+	{ "bus address", ROUTE_BUS, 0, SZ_64K },
+	{ "physical address", ROUTE_DIRECT, SZ_1M - SZ_64K, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(seen, seen_params, desc);
+
 /* The boundary that counts is one of what the device gets to see. */
-static void bus_address_decides_where_to_split(struct kunit *test)
+static void address_the_device_sees_decides_where_to_split(struct kunit *test)
 {
+	const struct seen_param *param = test->param_value;
 	struct mapping_ctx *ctx = test->priv;
 
-	use_route(test, ROUTE_BUS);
+	use_route(test, param->route);
 	dma_set_seg_boundary(ctx->dev, SZ_1M - 1);
 	use_bus_offset(ctx, SZ_1M - SZ_64K);
 
-	one_range(test, FAR_AWAY, SZ_128K);
+	one_range(test, FAR_AWAY + param->across, SZ_128K);
 	map_and_expect(test, 2);
-	one_range(test, FAR_AWAY + SZ_64K, SZ_128K);
+	one_range(test, FAR_AWAY + param->below, SZ_128K);
 	map_and_expect(test, 1);
-}
-
-static void physical_address_decides_where_to_split_without_switch(struct kunit *test)
-{
-	struct mapping_ctx *ctx = test->priv;
-
-	use_route(test, ROUTE_DIRECT);
-	dma_set_seg_boundary(ctx->dev, SZ_1M - 1);
-	use_bus_offset(ctx, SZ_1M - SZ_64K);
-
-	one_range(test, FAR_AWAY, SZ_128K);
-	map_and_expect(test, 1);
-	one_range(test, FAR_AWAY + SZ_1M - SZ_64K, SZ_128K);
-	map_and_expect(test, 2);
 }
 
 static void translation_is_complete_after_one_sync(struct kunit *test)
@@ -717,19 +717,16 @@ static void caches_are_left_alone(struct kunit *test)
 {
 	const struct route_param *param = test->param_value;
 	struct mapping_ctx *ctx = test->priv;
-	struct kunit_calls *maintenance;
 
 	use_route(test, param->route);
 	kunit_dma_set_coherent(ctx->dev, false);
 	kunit_dma_skip_unless_coherent(test, ctx->dev, false);
 	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(ctx->dev, DMA_BIT_MASK(64)));
-	maintenance = kunit_kzalloc(test, sizeof(*maintenance), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, maintenance);
-	kunit_override_nth(test, maintenance, "arch_sync_dma_for_device", 0);
-	kunit_override_nth(test, maintenance, "arch_sync_dma_for_cpu", 0);
+	kunit_override_nth(test, &ctx->maintenance, "arch_sync_dma_for_device", 0);
+	kunit_override_nth(test, &ctx->maintenance, "arch_sync_dma_for_cpu", 0);
 	scatter_ranges(test, 3);
 
-	kunit_begin_calls(maintenance, 0);
+	kunit_begin_calls(&ctx->maintenance, 0);
 	KUNIT_EXPECT_EQ(test, 0, map(test));
 	if (ctx->sgt)
 		unmap(test);
@@ -741,8 +738,8 @@ static void caches_are_left_alone(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, -ENOSPC, map(test));
 		ctx->nth = 0;
 	}
-	kunit_end_calls(maintenance);
-	KUNIT_EXPECT_EQ(test, maintenance->nr, 0);
+	kunit_end_calls(&ctx->maintenance);
+	KUNIT_EXPECT_EQ(test, ctx->maintenance.nr, 0);
 }
 
 /* Limits of the importer */
@@ -1399,8 +1396,7 @@ static struct kunit_case dma_buf_mapping_cases[] = {
 	KUNIT_CASE_PARAM(device_reaches_every_range_in_order, number_gen_params),
 	KUNIT_CASE(bus_address_is_not_translated),
 	KUNIT_CASE(bus_address_has_offset_of_provider),
-	KUNIT_CASE(bus_address_decides_where_to_split),
-	KUNIT_CASE(physical_address_decides_where_to_split_without_switch),
+	KUNIT_CASE_PARAM(address_the_device_sees_decides_where_to_split, seen_gen_params),
 	KUNIT_CASE(translation_is_complete_after_one_sync),
 	KUNIT_CASE_PARAM(caches_are_left_alone, noncoherent_gen_params),
 	KUNIT_CASE_PARAM(splits_for_importer_below_switch, limit_gen_params),

@@ -690,7 +690,7 @@ static void any_failed_call_can_be_made_again(struct kunit *test)
 	KUNIT_EXPECT_GT(test, nth, param->failures);
 }
 
-/* What would be lost otherwise is no memory of the device, but all that describes it. */
+/* Nothing else tells that a pool has gone: the memory in it belongs to the device. */
 
 static void unbind_destroys_the_pool(struct kunit *test)
 {

@@ -96,6 +96,7 @@ struct dma_direct_ctx {
 	struct page *pages[NR_PAGES];
 	struct mapping map;
 	struct observed seen;
+	struct kunit_calls calls;	/* of cache maintenance */
 	struct kmsg_dump_iter log;
 	char line[256];
 };
@@ -499,25 +500,23 @@ static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
 
 static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
 {
-	struct kunit_calls *calls;
+	struct dma_direct_ctx *ctx = test->priv;
 
 	skip_if_bounce_is_forced(test);
 	set_coherent(test, false);
-	calls = kunit_kzalloc(test, sizeof(*calls), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, calls);
-	kunit_override_nth(test, calls, "arch_sync_dma_for_device", 0);
-	kunit_override_nth(test, calls, "arch_sync_dma_for_cpu", 0);
+	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_device", 0);
+	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_cpu", 0);
 
-	kunit_begin_calls(calls, 0);
+	kunit_begin_calls(&ctx->calls, 0);
 	expect_in_place_with(test, DMA_ATTR_SKIP_CPU_SYNC);
-	kunit_end_calls(calls);
-	KUNIT_EXPECT_EQ(test, calls->nr, 0);
+	kunit_end_calls(&ctx->calls);
+	KUNIT_EXPECT_EQ(test, ctx->calls.nr, 0);
 
 	/* The count is of something only if it counts otherwise. */
-	kunit_begin_calls(calls, 0);
+	kunit_begin_calls(&ctx->calls, 0);
 	expect_in_place_with(test, 0);
-	kunit_end_calls(calls);
-	KUNIT_EXPECT_GT(test, calls->nr, 0);
+	kunit_end_calls(&ctx->calls);
+	KUNIT_EXPECT_GT(test, ctx->calls.nr, 0);
 }
 
 /* A bounce buffer is forced */
