@@ -73,6 +73,21 @@ static int load_module(const char *path)
 	return wrong;
 }
 
+/* The argument vector of a program with options, "name:-t:case": of the latest call. */
+static char **split_arguments(const char *words)
+{
+	static char *arguments[32];
+	static char text[900];
+	size_t count = 0;
+
+	snprintf(text, sizeof(text), "%s", words);
+	arguments[count] = strtok(text, ":");
+	while (arguments[count] && count < sizeof(arguments) / sizeof(arguments[0]) - 1)
+		arguments[++count] = strtok(NULL, ":");
+	arguments[count] = NULL;
+	return arguments;
+}
+
 /* What the program prints, to be read to its end before it is waited for. */
 static FILE *start_program(const char *path, char *const arguments[], pid_t *pid)
 {

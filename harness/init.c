@@ -42,10 +42,8 @@ static void load_or_say(const char *path)
 /* How to run a program, as an argument vector; none if it is not wanted. */
 static char **wanted_arguments(const char *path)
 {
-	static char *arguments[32];
-	static char text[900];
 	const char *name = strrchr(path, '/') + 1;
-	size_t len = strlen(name), count = 0;
+	size_t len = strlen(name);
 	int i;
 
 	for (i = 0; i < nr_wanted; i++)
@@ -54,12 +52,7 @@ static char **wanted_arguments(const char *path)
 	if (nr_wanted && i == nr_wanted)
 		return NULL;
 
-	snprintf(text, sizeof(text), "%s", nr_wanted ? wanted[i] : name);
-	arguments[count] = strtok(text, ":");
-	while (arguments[count] && count < sizeof(arguments) / sizeof(arguments[0]) - 1)
-		arguments[++count] = strtok(NULL, ":");
-	arguments[count] = NULL;
-	return arguments;
+	return split_arguments(nr_wanted ? wanted[i] : name);
 }
 
 /* Hand on what the test prints, and say how it ended. */

@@ -699,7 +699,8 @@ class Run:
     def suites(self, arch, programs):
         expectation = report.Expectation(self.base, arch=arch)
         if programs:
-            return [f'/tests/{name}' for name in sorted(expectation.programs)]
+            return [f'/tests/{name}:-t:{case}' for name, cases in sorted(expectation.programs.items())
+                    for case in sorted(cases)]
         return [f'{suite}.{case}' for suite, cases in expectation.suites.items()
                 for case in sorted(cases)]
 

@@ -33,6 +33,8 @@ HARMLESS = re.compile(r'DMA-API: (?:preallocated \d+ debug entries|debugging ena
                       r'kmemleak: (?:Kernel memory leak detector initialized|'
                       r'Automatic memory scanning thread started)')
 
+WARNED = re.compile(r'WARNING: .* at .*\+0x')
+
 EXPECTED_SPLATS = ROOT / 'harness' / 'expected_splats.toml'
 USER_SPACE = 'harness: user space'
 
@@ -219,7 +221,8 @@ def splat_blocks(lines):
     """Each WARN with its backtrace as one block, every other line as its own."""
     block = None
     for line in lines:
-        if '[ cut here ]' in line:
+        # Some kernels cut only at a higher log level.
+        if '[ cut here ]' in line or not block and WARNED.search(line):
             if block:
                 yield block
             block = [line]

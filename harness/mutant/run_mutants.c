@@ -11,9 +11,9 @@
  * others in the order in which they are named.
  *
  * A suite is one case of a KUnit suite, "suite.case", or with a slash in front
- * a selftest. After CHECK suites that have
- * noticed something they have to pass without a mutant: what one leaves behind
- * must not be taken for another one. If they do not, the machine ends.
+ * one of a selftest, "/path:-t:case". After CHECK suites that have noticed
+ * something they have to pass without a mutant: what one leaves behind must not
+ * be taken for another one. If they do not, the machine ends.
  *
  * Writes to the log of the kernel itself, since a mutant may end everything.
  */
@@ -140,14 +140,14 @@ static void have_modules(int wanted)
 		for_each_file("/tests", wanted ? try_to_load : unload_module);
 }
 
-static int run_program(const char *path, char *failed, size_t size)
+static int run_program(const char *suite, char *failed, size_t size)
 {
-	char *const arguments[] = { (char *)path, NULL };
+	char **arguments = split_arguments(suite);
 	int status = 0, wrong;
 	FILE *output;
 	pid_t pid;
 
-	output = start_program(path, arguments, &pid);
+	output = start_program(arguments[0], arguments, &pid);
 	if (!output)
 		return 1;
 	wrong = read_results(output, failed, size);

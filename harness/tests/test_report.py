@@ -227,6 +227,13 @@ class Reading(Case):
         self.patch(report, 'expected_splats', lambda: EXPECTED)
         self.assertEqual(self.report(WARN, KERNEL, USER).failures(), [])
 
+    def test_expected_warning_without_its_first_line(self):
+        self.patch(report, 'expected_splats', lambda: EXPECTED)
+        warn = WARN.split('\n', 2)[2].replace('demo.c:1', 'demo.c:1 this is meant to happen')
+        self.assertEqual(self.report(warn, KERNEL, USER).failures(), [])
+        self.assert_failure(self.report(warn.replace('meant', 'bound'), KERNEL, USER),
+                            'unexpected in the log')
+
     def test_expected_warning_that_does_not_come(self):
         self.patch(report, 'expected_splats', lambda: EXPECTED)
         self.assert_failure(self.report(KERNEL, USER), 'demo.works passed without its warning')

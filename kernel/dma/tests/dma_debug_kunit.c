@@ -12,13 +12,14 @@
  *	cacheline |        one page        |
  *	            first 8    next 8 bytes     two buffers in one cacheline
  *
- * One warning with a backtrace is expected from this suite: the one for many
- * overlapping mappings, which comes once per boot and is not an error that
- * dma-debug counts.
+ * Two messages are expected from this suite, neither of which is an error that
+ * dma-debug counts, and both of which come once per boot: the warning, with a
+ * backtrace, of many overlapping mappings, and that dma-debug disables itself.
  */
 
 #include <kunit/device.h>
 #include <kunit/dma.h>
+#include <kunit/override.h>
 #include <kunit/test.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
@@ -275,6 +276,41 @@ static void unmapping_what_is_not_counted_takes_nothing_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, new_errors(test), 1);
 	unmap(test, &second);
 	unmap(test, &first);
+}
+
+/*
+ * Nor is a mapping for which there was no memory to count it. dma-debug disables
+ * itself then; it is enabled again, for the tests to come.
+ */
+static void disables_itself_without_memory_to_count(struct kunit *test)
+{
+	static const unsigned long attrs[] = { COHERENT, 0 };
+	bool *disabled = (bool *)kunit_dma_debug_value("disabled");
+	struct dma_debug_ctx *ctx = test->priv;
+	struct kunit_calls *calls;
+	struct mapped plain;
+	dma_addr_t addr;
+	int i;
+
+	calls = kunit_kzalloc(test, sizeof(*calls), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, calls);
+	kunit_override_every(test, calls, "should_failslab", -ENOMEM);
+
+	for (i = 0; i < ARRAY_SIZE(attrs); i++) {
+		kunit_begin_calls(calls, 0);
+		addr = dma_map_page_attrs(ctx->dev, ctx->page, 0, PAGE_SIZE,
+					  DMA_BIDIRECTIONAL, attrs[i]);
+		kunit_end_calls(calls);
+		KUNIT_EXPECT_TRUE(test, *disabled);
+		WRITE_ONCE(*disabled, false);
+
+		KUNIT_ASSERT_FALSE(test, dma_mapping_error(ctx->dev, addr));
+		dma_unmap_page_attrs(ctx->dev, addr, PAGE_SIZE,
+				     DMA_BIDIRECTIONAL, attrs[i]);
+		plain = map_page(test, 0);
+		unmap(test, &plain);
+		KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+	}
 }
 
 /* It matters who is there now, not who was there first. */
@@ -703,6 +739,7 @@ static struct kunit_case dma_debug_cases[] = {
 	KUNIT_CASE(does_not_report_overlap_of_mmio),
 	KUNIT_CASE_PARAM(unmapping_what_is_not_counted_takes_nothing_back,
 			 uncounted_gen_params),
+	KUNIT_CASE(disables_itself_without_memory_to_count),
 	KUNIT_CASE(plain_mapping_is_remembered_while_it_lives),
 	KUNIT_CASE(exempt_mapping_is_remembered_while_it_lives),
 	KUNIT_CASE(counts_any_number_of_exempt_mappings),

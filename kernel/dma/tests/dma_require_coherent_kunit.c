@@ -52,6 +52,7 @@ struct require_coherent_ctx {
 	struct sample *samples;
 	phys_addr_t last_page;		/* of RAM */
 	unsigned int failed_allocations;	/* that were traced */
+	unsigned int ops_mappings;	/* by the ops of the test */
 };
 
 /* Tracepoints */
@@ -319,6 +320,28 @@ static void promises_nothing_without_dma_mask(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, dma_require_coherent_supported(ctx->dev));
 }
 
+/* Devices with dma_map_ops */
+
+static const struct ops_param {
+	const char *desc;
+	bool coherent;
+	bool scatterlist;
+	unsigned long attrs;
+	bool mapped;
+} ops_params[] = {
+	{ "page, coherent", true, false, DMA_ATTR_REQUIRE_COHERENT, true },
+	{ "page, not coherent", false, false, DMA_ATTR_REQUIRE_COHERENT, false },
+	{ "page, not coherent, without attribute", false, false, 0, true },
+	{ "scatterlist, coherent", true, true, DMA_ATTR_REQUIRE_COHERENT, true },
+	{ "scatterlist, not coherent", false, true, DMA_ATTR_REQUIRE_COHERENT,
+	  false },
+	{ "scatterlist, not coherent, without attribute", false, true, 0, true },
+	{ "MMIO, not coherent", false, false,
+	  DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(ops, ops_params, desc);
+
 /* Ops that say nothing map whatever they are asked to, or say so if not. */
 #ifdef CONFIG_ARCH_HAS_DMA_OPS
 static void promises_what_the_ops_of_the_device_promise(struct kunit *test)
@@ -337,8 +360,138 @@ static void promises_what_the_ops_of_the_device_promise(struct kunit *test)
 
 	set_dma_ops(ctx->dev, saved);
 }
+
+/* Ops that map everything where it is, and count what they have mapped. */
+
+static dma_addr_t count_mapping(struct device *dev, dma_addr_t addr)
+{
+	struct require_coherent_ctx *ctx = dev_get_drvdata(dev);
+
+	ctx->ops_mappings++;
+
+	return addr;
+}
+
+static void ops_unmap(struct device *dev, dma_addr_t addr, size_t size,
+		      enum dma_data_direction dir, unsigned long attrs)
+{
+}
+
+static int ops_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
+		      enum dma_data_direction dir, unsigned long attrs)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sg(sgl, sg, nents, i) {
+		sg_dma_address(sg) = count_mapping(dev, sg_phys(sg));
+		sg_dma_len(sg) = sg->length;
+	}
+
+	return nents;
+}
+
+static void ops_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
+			 enum dma_data_direction dir, unsigned long attrs)
+{
+}
+
+/* Ops of kernels with confidential memory to share take physical addresses. */
+#ifdef DMA_ATTR_CC_SHARED
+static dma_addr_t ops_map_phys(struct device *dev, phys_addr_t phys, size_t size,
+			       enum dma_data_direction dir, unsigned long attrs)
+{
+	return count_mapping(dev, phys);
+}
+
+static const struct dma_map_ops counting_ops = {
+	.map_phys = ops_map_phys,
+	.unmap_phys = ops_unmap,
+	.map_sg = ops_map_sg,
+	.unmap_sg = ops_unmap_sg,
+};
+#else
+static dma_addr_t ops_map_page(struct device *dev, struct page *page,
+			       unsigned long offset, size_t size,
+			       enum dma_data_direction dir, unsigned long attrs)
+{
+	return count_mapping(dev, page_to_phys(page) + offset);
+}
+
+static dma_addr_t ops_map_resource(struct device *dev, phys_addr_t phys,
+				   size_t size, enum dma_data_direction dir,
+				   unsigned long attrs)
+{
+	return count_mapping(dev, phys);
+}
+
+static const struct dma_map_ops counting_ops = {
+	.map_page = ops_map_page,
+	.unmap_page = ops_unmap,
+	.map_resource = ops_map_resource,
+	.unmap_resource = ops_unmap,
+	.map_sg = ops_map_sg,
+	.unmap_sg = ops_unmap_sg,
+};
+#endif
+
+static void restore_ops(void *data)
+{
+	set_dma_ops(data, NULL);
+}
+
+/* Nobody asks the ops for what the caches do not allow. */
+static void ops_of_the_device_map_only_what_is_coherent(struct kunit *test)
+{
+	const struct ops_param *param = test->param_value;
+	struct require_coherent_ctx *ctx = test->priv;
+	phys_addr_t phys = ctx->samples[0].phys;
+	struct kunit_dma_usage before;
+	struct scatterlist sg;
+	struct sg_table sgt = { .sgl = &sg, .nents = 1, .orig_nents = 1 };
+	dma_addr_t addr;
+	int ret;
+
+	kunit_dma_set_coherent(ctx->dev, param->coherent);
+	kunit_dma_skip_unless_coherent(test, ctx->dev, param->coherent);
+	if (get_dma_ops(ctx->dev))
+		kunit_skip(test, "the device has ops that it needs");
+	if (param->attrs & DMA_ATTR_MMIO)
+		phys = ctx->last_page + PAGE_SIZE;
+	dev_set_drvdata(ctx->dev, ctx);
+	set_dma_ops(ctx->dev, &counting_ops);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_ops,
+							   ctx->dev));
+	before = kunit_dma_usage(ctx->dev);
+
+	if (param->scatterlist) {
+		sg_init_table(&sg, 1);
+		sg_set_page(&sg, phys_to_page(phys), PAGE_SIZE, 0);
+		ret = dma_map_sgtable(ctx->dev, &sgt, DMA_TO_DEVICE,
+				      param->attrs);
+		KUNIT_EXPECT_EQ(test, ret, param->mapped ? 0 : -EOPNOTSUPP);
+		if (!ret)
+			dma_unmap_sgtable(ctx->dev, &sgt, DMA_TO_DEVICE,
+					  param->attrs);
+	} else {
+		addr = dma_map_phys(ctx->dev, phys, PAGE_SIZE, DMA_TO_DEVICE,
+				    param->attrs);
+		ret = dma_mapping_error(ctx->dev, addr);
+		KUNIT_EXPECT_EQ(test, !ret, param->mapped);
+		if (!ret)
+			dma_unmap_phys(ctx->dev, addr, PAGE_SIZE, DMA_TO_DEVICE,
+				       param->attrs);
+	}
+	KUNIT_EXPECT_EQ(test, ctx->ops_mappings, param->mapped);
+	kunit_expect_dma_usage(test, ctx->dev, &before);
+}
 #else
 static void promises_what_the_ops_of_the_device_promise(struct kunit *test)
+{
+	kunit_skip(test, "no device has dma_map_ops here");
+}
+
+static void ops_of_the_device_map_only_what_is_coherent(struct kunit *test)
 {
 	kunit_skip(test, "no device has dma_map_ops here");
 }
@@ -569,6 +722,7 @@ static struct kunit_case require_coherent_cases[] = {
 	KUNIT_CASE_PARAM(promises_nothing_with_obstacle, obstacle_gen_params),
 	KUNIT_CASE(promises_nothing_without_dma_mask),
 	KUNIT_CASE(promises_what_the_ops_of_the_device_promise),
+	KUNIT_CASE_PARAM(ops_of_the_device_map_only_what_is_coherent, ops_gen_params),
 	KUNIT_CASE_PARAM(refusal_does_not_depend_on_order, obstacle_gen_params),
 	KUNIT_CASE(bounced_mapping_does_not_change_answer),
 	KUNIT_CASE_PARAM(answer_behind_iommu_is_that_of_the_mappings, pci_gen_params),
