@@ -17,6 +17,7 @@
 #include <kunit/test.h>
 #include <linux/debugfs.h>
 #include <linux/dcache.h>
+#include <linux/device.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
@@ -146,6 +147,7 @@ static inline void kunit_expect_dma_usage(struct kunit *test, struct device *dev
  * @dma_mask: see dma_set_mask()
  * @coherent_dma_mask: see dma_set_coherent_mask()
  * @bus_dma_limit: the highest address that the bus passes on, or 0
+ * @dma_parms: limits of its segments and alignment, with 0 for what is usual
  * @io_tlb_mem: where the bounce slots of the device are
  * @coherent: the device is cache-coherent
  * @untrusted: the device is a PCI device behind a port for anybody's devices
@@ -154,6 +156,7 @@ struct kunit_dma_settings {
 	u64 dma_mask;
 	u64 coherent_dma_mask;
 	u64 bus_dma_limit;
+	struct device_dma_parameters dma_parms;
 	struct io_tlb_mem *io_tlb_mem;
 	bool coherent;
 	bool untrusted;
@@ -167,7 +170,7 @@ struct kunit_dma_settings {
  */
 static inline struct kunit_dma_settings kunit_dma_settings(struct device *dev)
 {
-	return (struct kunit_dma_settings) {
+	struct kunit_dma_settings settings = {
 		.dma_mask = *dev->dma_mask,
 		.coherent_dma_mask = dev->coherent_dma_mask,
 		.bus_dma_limit = dev->bus_dma_limit,
@@ -177,6 +180,11 @@ static inline struct kunit_dma_settings kunit_dma_settings(struct device *dev)
 		.coherent = dev_is_dma_coherent(dev),
 		.untrusted = dev_is_pci(dev) && to_pci_dev(dev)->untrusted,
 	};
+
+	if (dev->dma_parms)
+		settings.dma_parms = *dev->dma_parms;
+
+	return settings;
 }
 
 /**
@@ -207,6 +215,8 @@ static inline void kunit_dma_apply(struct device *dev,
 				   const struct kunit_dma_settings *settings)
 {
 	dev->bus_dma_limit = settings->bus_dma_limit;
+	if (dev->dma_parms)
+		*dev->dma_parms = settings->dma_parms;
 #ifdef CONFIG_SWIOTLB
 	dev->dma_io_tlb_mem = settings->io_tlb_mem;
 #endif

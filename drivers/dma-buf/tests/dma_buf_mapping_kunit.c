@@ -141,8 +141,6 @@ struct mapping_ctx {
 	struct sg_table *sgt;
 	bool got_null;				/* in place of an error */
 	dma_addr_t iova;			/* of the last mapping */
-	unsigned int max_seg_size;
-	unsigned long seg_boundary;
 	struct kunit_dma_settings settings;
 	struct task_struct *task;
 	struct task_struct *watched;		/* while it maps */
@@ -314,8 +312,6 @@ static void use_client(struct kunit *test, struct pci_dev *pdev)
 	struct mapping_ctx *ctx = test->priv;
 
 	ctx->dev = &pdev->dev;
-	ctx->max_seg_size = dma_get_max_seg_size(ctx->dev);
-	ctx->seg_boundary = dma_get_seg_boundary(ctx->dev);
 	ctx->settings = kunit_dma_settings(ctx->dev);
 	dma_set_max_seg_size(ctx->dev, UINT_MAX);
 
@@ -1346,11 +1342,8 @@ static void release_exporter(void *data)
 		dma_buf_detach(ctx->dmabuf, ctx->attach);
 	dma_buf_put(ctx->dmabuf);
 
-	if (ctx->dev) {
-		dma_set_max_seg_size(ctx->dev, ctx->max_seg_size);
-		dma_set_seg_boundary(ctx->dev, ctx->seg_boundary);
+	if (ctx->dev)
 		kunit_dma_apply(ctx->dev, &ctx->settings);
-	}
 }
 
 static int dma_buf_mapping_init(struct kunit *test)

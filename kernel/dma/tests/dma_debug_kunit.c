@@ -695,11 +695,8 @@ static int dma_debug_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dev);
 	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(ctx->dev,
 							      DMA_BIT_MASK(64)));
-#if !IS_MODULE(CONFIG_DMA_DEBUG_KUNIT_TEST)
-	arch_setup_dma_ops(ctx->dev, true);
-#endif
-	if (!dev_is_dma_coherent(ctx->dev))
-		kunit_skip(test, "cannot make a coherent device here");
+	kunit_dma_set_coherent(ctx->dev, true);
+	kunit_dma_skip_unless_coherent(test, ctx->dev, true);
 #ifdef CONFIG_SWIOTLB
 	/* Where SWIOTLB bounces small buffers dma-debug reports no overlaps. */
 	ctx->dev->dma_io_tlb_mem = NULL;

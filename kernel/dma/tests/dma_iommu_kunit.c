@@ -85,13 +85,8 @@ struct dma_iommu_ctx {
 	struct page *pages;		/* for the buffer */
 	struct page *around[NR_ENTRIES - 1];
 	struct mapping map;
-	struct io_tlb_mem *io_tlb_mem;
 	struct io_tlb_mem no_slots;
-	u64 mask;
-	bool untrusted;
-	bool coherent;
-	unsigned int max_seg_size;
-	unsigned int min_align_mask;
+	struct kunit_dma_settings settings;	/* to go back to */
 	unsigned int refused;		/* trace events since map_buffer() */
 	unsigned int bounced;
 	unsigned int iommu_maps;
@@ -170,7 +165,7 @@ static void take_slots_away(struct dma_iommu_ctx *ctx)
 
 static void give_slots_back(struct dma_iommu_ctx *ctx)
 {
-	ctx->dev->dma_io_tlb_mem = ctx->io_tlb_mem;
+	ctx->dev->dma_io_tlb_mem = ctx->settings.io_tlb_mem;
 }
 
 static phys_addr_t translate(struct dma_iommu_ctx *ctx, dma_addr_t addr)
@@ -1097,15 +1092,7 @@ static void restore_device(void *data)
 {
 	struct dma_iommu_ctx *ctx = data;
 
-	give_slots_back(ctx);
-	dma_set_max_seg_size(ctx->dev, ctx->max_seg_size);
-	dma_set_min_align_mask(ctx->dev, ctx->min_align_mask);
-	ctx->pdev->untrusted = ctx->untrusted;
-#if !IS_MODULE(CONFIG_DMA_IOMMU_KUNIT_TEST)
-	arch_setup_dma_ops(ctx->dev, ctx->coherent);
-#endif
-	/* Takes note of the coherency, too. */
-	dma_set_mask_and_coherent(ctx->dev, ctx->mask);
+	kunit_dma_apply(ctx->dev, &ctx->settings);
 }
 
 static int dma_iommu_init(struct kunit *test)
@@ -1124,12 +1111,7 @@ static int dma_iommu_init(struct kunit *test)
 	if (iommu_get_domain_for_dev(ctx->dev)->type != IOMMU_DOMAIN_DMA)
 		kunit_skip(test, "addresses are freed later: boot with iommu.strict=1");
 
-	ctx->mask = *ctx->dev->dma_mask;
-	ctx->untrusted = ctx->pdev->untrusted;
-	ctx->coherent = dev_is_dma_coherent(ctx->dev);
-	ctx->io_tlb_mem = ctx->dev->dma_io_tlb_mem;
-	ctx->max_seg_size = dma_get_max_seg_size(ctx->dev);
-	ctx->min_align_mask = dma_get_min_align_mask(ctx->dev);
+	ctx->settings = kunit_dma_settings(ctx->dev);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_device,
 							   ctx));
 
@@ -1144,7 +1126,7 @@ static int dma_iommu_init(struct kunit *test)
 	dma_set_max_seg_size(ctx->dev, SZ_1M);
 	ctx->pdev->untrusted = false;
 	set_coherent(test, true);
-	if (!ctx->io_tlb_mem || !ctx->io_tlb_mem->nslabs)
+	if (!ctx->settings.io_tlb_mem || !ctx->settings.io_tlb_mem->nslabs)
 		kunit_skip(test, "SWIOTLB has no memory on this machine");
 	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 

@@ -45,9 +45,7 @@ struct sample {
 struct require_coherent_ctx {
 	struct device *dev;
 	struct pci_dev *pdev;
-	u64 mask;
-	bool untrusted;
-	bool coherent;
+	struct kunit_dma_settings settings;	/* of @pdev */
 	unsigned int nr_samples;
 	struct sample *samples;
 	phys_addr_t last_page;		/* of RAM */
@@ -571,10 +569,7 @@ static void restore_pci_device(void *data)
 {
 	struct require_coherent_ctx *ctx = data;
 
-	ctx->pdev->untrusted = ctx->untrusted;
-	arch_setup_dma_ops(ctx->dev, ctx->coherent);
-	/* Takes note of the coherency, too. */
-	dma_set_mask_and_coherent(ctx->dev, ctx->mask);
+	kunit_dma_apply(ctx->dev, &ctx->settings);
 }
 
 static void use_pci_device(struct kunit *test)
@@ -593,9 +588,7 @@ static void use_pci_device(struct kunit *test)
 
 	ctx->dev = &pdev->dev;
 	ctx->pdev = pdev;
-	ctx->mask = *ctx->dev->dma_mask;
-	ctx->untrusted = pdev->untrusted;
-	ctx->coherent = dev_is_dma_coherent(ctx->dev);
+	ctx->settings = kunit_dma_settings(ctx->dev);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
 							   restore_pci_device,
 							   ctx));
@@ -710,9 +703,8 @@ static int require_coherent_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dev);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, take_down, ctx->dev));
 	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
-	arch_setup_dma_ops(ctx->dev, true);
-	if (!dev_is_dma_coherent(ctx->dev))
-		kunit_skip(test, "cannot make a coherent device here");
+	kunit_dma_set_coherent(ctx->dev, true);
+	kunit_dma_skip_unless_coherent(test, ctx->dev, true);
 
 	return dma_coerce_mask_and_coherent(ctx->dev, DMA_BIT_MASK(64));
 }
