@@ -156,6 +156,18 @@ static void check_lockdep(void)
 	fclose(file);
 }
 
+/* So does dma-debug, which says so once: a test may have made it say so before. */
+static void check_dma_debug(void)
+{
+	FILE *file = fopen("/sys/kernel/debug/dma-api/disabled", "r");
+
+	if (!file)
+		return;
+	if (fgetc(file) == 'Y')
+		say("harness: dma-debug is turned off");
+	fclose(file);
+}
+
 /* Give the user a shell on the console, with job control. */
 static void run_shell(void)
 {
@@ -210,6 +222,7 @@ int main(int argc, char **argv)
 		for_each_file("/tests", run_test);
 		find_leaks();
 		check_lockdep();
+		check_dma_debug();
 		/* There if the kernel is one that counts. */
 		nftw(COUNTS, show_counts, 16, FTW_PHYS);
 	}

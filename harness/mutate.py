@@ -288,7 +288,7 @@ def converse(machine, kernel, archive, text, log, silence, hear):
     """Boot a machine with a list, and hand on each line; how it ended if not by itself."""
     listed = kernel.with_list(archive, text, f'mutants-{log.stem}')
     command = boot.qemu(machine, boot.accelerator(machine, kernel.image), kernel.image, listed,
-                        'kunit.autorun=0 oops=panic loglevel=5 -- run_mutants')
+                        'kunit.autorun=0 oops=panic loglevel=7 -- run_mutants')
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, process_group=0)
     boot.running.add(process)

@@ -23,7 +23,7 @@ SPLATS = re.compile('|'.join((
     # What sanitizers say, also of themselves when they cannot go on.
     r'\bBUG \S.*\((?:Not t|T)ainted', r'pagealloc: ', r'ODEBUG: ', r'refcount_t: ',
     r'list_(?:add|del) corruption', r'usercopy: Kernel memory', r'kcsan: .*(?:fail|improperly)',
-    r'harness: (?:load|mount|pipe|lockdep)',
+    r'harness: (?:load|mount|pipe|lockdep|dma-debug)',
     r'\(XEN\) Panic on CPU', r'\(XEN\) .*Dom0 crashed',
 )))
 
@@ -32,8 +32,6 @@ HARMLESS = re.compile(r'DMA-API: (?:preallocated \d+ debug entries|debugging ena
                       r'dma_debug_entry pool grown to)|'
                       r'kmemleak: (?:Kernel memory leak detector initialized|'
                       r'Automatic memory scanning thread started)')
-
-WARNED = re.compile(r'WARNING: .* at .*\+0x')
 
 EXPECTED_SPLATS = ROOT / 'harness' / 'expected_splats.toml'
 USER_SPACE = 'harness: user space'
@@ -221,8 +219,7 @@ def splat_blocks(lines):
     """Each WARN with its backtrace as one block, every other line as its own."""
     block = None
     for line in lines:
-        # Some kernels cut only at a higher log level.
-        if '[ cut here ]' in line or not block and WARNED.search(line):
+        if '[ cut here ]' in line:
             if block:
                 yield block
             block = [line]

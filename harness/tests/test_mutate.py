@@ -228,6 +228,17 @@ class Chosen(Case):
     def test_every_machine_is_in_the_order(self):
         self.assertEqual(sorted(mutate.ORDER), project.default_machine_names())
 
+    def test_suites_and_programs_by_case(self):
+        run = types.SimpleNamespace(base=project.Base(project.base_names()[0]))
+        for programs, pattern in ((False, r'^\w+\.\w+$'), (True, r'^/tests/\w+:-t:\w+$')):
+            names = mutate.Run.suites(run, 'x86_64', programs)
+            self.assertTrue(names)
+            self.assertEqual(sorted(set(names)), sorted(names))
+            for name in names:
+                self.assertRegex(name, pattern)
+                # What the runner has room for.
+                self.assertLess(len(name), 200)
+
 
 class Programs(Case):
     def test_what_they_include_makes_them_others(self):

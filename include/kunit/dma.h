@@ -21,20 +21,22 @@
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/swiotlb.h>
 
 /**
- * kunit_dma_debug_value() - Find a number that dma-debug shows in debugfs
+ * kunit_dma_debug_value() - Find what dma-debug shows in debugfs
  * @name: the name of the file in the directory dma-api
  *
- * Return: where dma-debug keeps the number, or NULL without dma-debug.
+ * Return: where dma-debug keeps it, which is a bool for "disabled" and a u32 for
+ * the other ones, or NULL without dma-debug.
  */
-static inline u32 *kunit_dma_debug_value(const char *name)
+static inline void *kunit_dma_debug_value(const char *name)
 {
 	struct dentry *dir, *file = NULL;
-	u32 *value = NULL;
+	void *value = NULL;
 
 	dir = debugfs_lookup("dma-api", NULL);
 	if (!IS_ERR_OR_NULL(dir))
@@ -64,6 +66,22 @@ static inline unsigned long kunit_dma_slots(struct device *dev)
 		return atomic_long_read(&dev->dma_io_tlb_mem->total_used);
 #endif
 	return 0;
+}
+
+/**
+ * kunit_dma_mmio_above() - Find an address that no memory has
+ * @phys: the physical address of some memory
+ *
+ * Return: a physical address to map as MMIO, as long as nobody accesses it.
+ */
+static inline phys_addr_t kunit_dma_mmio_above(phys_addr_t phys)
+{
+	phys_addr_t mmio = roundup_pow_of_two(phys + 1);
+
+	while (pfn_valid(PHYS_PFN(mmio)))
+		mmio <<= 1;
+
+	return mmio;
 }
 
 /* As many ranges of I/O virtual addresses as a test may lose */

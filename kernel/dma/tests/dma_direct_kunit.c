@@ -36,7 +36,6 @@
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
 #include <linux/kmsg_dump.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -854,13 +853,8 @@ static void other_attributes_do_not_cause_refusal(struct kunit *test)
 static void use_mmio(struct kunit *test)
 {
 	struct dma_direct_ctx *ctx = test->priv;
-	phys_addr_t mmio;
 
-	/* Any address without memory will do; nothing looks at what is there. */
-	mmio = roundup_pow_of_two(page_to_phys(ctx->pages[OBSTACLE]) + 1);
-	while (pfn_valid(PHYS_PFN(mmio)))
-		mmio <<= 1;
-	ctx->map.mmio = mmio;
+	ctx->map.mmio = kunit_dma_mmio_above(page_to_phys(ctx->pages[OBSTACLE]));
 }
 
 static void maps_mmio_for_noncoherent_device(struct kunit *test)

@@ -87,6 +87,8 @@ struct dma_iommu_ctx {
 	struct mapping map;
 	struct io_tlb_mem no_slots;
 	struct kunit_dma_settings settings;	/* to go back to */
+	struct pci_dev *peer;
+	struct kunit_dma_settings peer_settings;
 	unsigned int refused;		/* trace events since map_buffer() */
 	unsigned int bounced;
 	unsigned int iommu_maps;
@@ -1016,9 +1018,10 @@ static struct pci_dev *get_translated_device(struct kunit *test,
 #ifdef CONFIG_PCI_P2PDMA
 static void release_p2pmem(void *data)
 {
-	struct pci_dev *pdev = data;
+	struct dma_iommu_ctx *ctx = data;
 
-	devres_release_group(&pdev->dev, release_p2pmem);
+	devres_release_group(&ctx->peer->dev, release_p2pmem);
+	kunit_dma_apply(&ctx->peer->dev, &ctx->peer_settings);
 }
 
 static void bus_address_segment_is_mapped_by_itself(struct kunit *test)
@@ -1032,13 +1035,15 @@ static void bus_address_segment_is_mapped_by_itself(struct kunit *test)
 
 	/* A device reaches its own memory without leaving its bus. */
 	pdev = get_translated_device(test, PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110);
-	KUNIT_ASSERT_EQ(test, 0, dma_set_mask_and_coherent(&pdev->dev,
-							   DMA_BIT_MASK(64)));
-	dma_set_max_seg_size(&pdev->dev, SZ_1M);
+	ctx->peer = pdev;
+	ctx->peer_settings = kunit_dma_settings(&pdev->dev);
 	KUNIT_ASSERT_NOT_NULL(test, devres_open_group(&pdev->dev, release_p2pmem,
 						      GFP_KERNEL));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_p2pmem,
-							   pdev));
+							   ctx));
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask_and_coherent(&pdev->dev,
+							   DMA_BIT_MASK(64)));
+	dma_set_max_seg_size(&pdev->dev, SZ_1M);
 	KUNIT_ASSERT_EQ(test, 0, pci_p2pdma_add_resource(pdev, 2, 0, 0));
 	p2pmem = pci_alloc_p2pmem(pdev, PAGE_SIZE);
 	KUNIT_ASSERT_NOT_NULL(test, p2pmem);
