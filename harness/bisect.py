@@ -260,9 +260,14 @@ def result(base):
             f'them on {len(chosen)} machines')
 
 
+def needed():
+    """The packages that have the compilers for this."""
+    names = [build.ARCH[arch]['cross'] + 'gcc' for arch in ELSEWHERE.values()]
+    return {name: packages.CROSS[name] for name in names}
+
+
 def command(name, last=None):
-    compilers_needed = [build.ARCH[arch]['cross'] + 'gcc' for arch in ELSEWHERE.values()]
-    packages.ensure(packages.BUILD, {name: packages.CROSS[name] for name in compilers_needed})
+    packages.ensure(packages.BUILD, needed())
     with cache_lock():
         problems = check(Base(name), last and int(last))
     return show_problems(problems)

@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import (analysers, assemble, bench, coccinelle, compilers, fetch, mails, neighbours,
-                     packages, proof, readme, report, sets)
+from harness import (analysers, assemble, bench, bisect, coccinelle, compilers, fetch, mails,
+                     neighbours, packages, proof, readme, report, sets)
 from harness.project import (CACHE, ROOT, Base, Failure, asked, base_names, cache_lock, main,
                              relative, run, say)
 
@@ -200,12 +200,13 @@ def check_base(base):
     problems += compilers.check(base, tree)
     problems += analysers.check(base, tree, stock)
     problems += check_selftests(base)
+    problems += bisect.check(base)
     return problems
 
 
 def command():
     asked('BASE', base_names(), Base)
-    packages.ensure(packages.CHECK, packages.BUILD,
+    packages.ensure(packages.CHECK, packages.BUILD, bisect.needed(),
                     *(packages.ARCH[arch] for arch in compilers.ARCH))
     with cache_lock():
         chosen = assemble.chosen_bases()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 import types
 
-from harness import analysers, assemble, build, check, coccinelle, compilers, fetch, proof
+from harness import (analysers, assemble, bisect, build, check, coccinelle, compilers, fetch,
+                     proof)
 from harness.tests import Case
 
 
@@ -49,10 +50,12 @@ class Everything(Case):
         for module in (coccinelle, compilers, analysers):
             self.patch(module, 'check', lambda base, tree, *stock, name=module.__name__:
                        [f'{name} {tree}'])
+        self.patch(bisect, 'check', lambda base: [f'{base.name} does not build'])
         base = types.SimpleNamespace(name='demo', point_releases=[])
         found = [f'harness.{name} {self.scratch}'
                  for name in ('coccinelle', 'compilers', 'analysers')]
-        self.assertEqual(check.check_base(base), ['demo unproven', *found])
+        self.assertEqual(check.check_base(base),
+                         ['demo unproven', *found, 'demo does not build'])
 
 
 class Selftests(Case):
