@@ -23,6 +23,7 @@
 #include <linux/kernfs.h>
 #include <linux/kstrtox.h>
 #include <linux/kthread.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pci-p2pdma.h>
@@ -395,17 +396,17 @@ static void second_resource_adds_to_the_pool(struct kunit *test)
 	pci_free_p2pmem(ctx->pdev, first, SZ_2M);
 }
 
-/* A file in sysfs, which nobody has to mount to read it like this. */
-static struct device_attribute *pool_attribute(struct pci_dev *pdev,
-					       const char *name)
+/* What a file in sysfs is made of, which nobody has to mount to use it like this. */
+static void *pool_attribute(struct pci_dev *pdev, const char *name)
 {
 	struct kernfs_node *dir = sysfs_get_dirent(pdev->dev.kobj.sd, "p2pmem");
 	struct kernfs_node *file = dir ? sysfs_get_dirent(dir, name) : NULL;
-	struct attribute *attr = file ? file->priv : NULL;
+	void *attr = file ? file->priv : NULL;
 
 	sysfs_put(file);
 	sysfs_put(dir);
-	return attr ? container_of(attr, struct device_attribute, attr) : NULL;
+
+	return attr;
 }
 
 static long shown_number(struct kunit *test, struct device_attribute *attr)
@@ -445,6 +446,31 @@ static void sysfs_tells_how_much_of_the_pool_is_left(struct kunit *test)
 	release_managed(ctx);
 	KUNIT_EXPECT_EQ(test, 0, shown_number(test, size));
 	KUNIT_EXPECT_EQ(test, 0, shown_number(test, available));
+}
+
+/* As when a process maps memory of the pool, and there is none for a page table. */
+static void failed_mmap_gives_memory_back(struct kunit *test)
+{
+	struct vm_area_struct vma = { .vm_end = 4 * PAGE_SIZE };
+	struct p2pdma_ctx *ctx = test->priv;
+	const struct bin_attribute *allocate;
+	struct device_attribute *available;
+	int ret;
+
+	add_bar_memory(test);
+	available = pool_attribute(ctx->pdev, "available");
+	allocate = pool_attribute(ctx->pdev, "allocate");
+	KUNIT_ASSERT_NOT_NULL(test, available);
+	KUNIT_ASSERT_NOT_NULL(test, allocate);
+
+	/* Nothing but this function does anything with it. */
+	vm_flags_init(&vma, VM_MAYSHARE);
+	kunit_override_nth(test, &ctx->calls, "vm_insert_page", -ENOMEM);
+	kunit_begin_calls(&ctx->calls, 1);
+	ret = allocate->mmap(NULL, &ctx->pdev->dev.kobj, allocate, &vma);
+	KUNIT_EXPECT_TRUE(test, kunit_end_calls(&ctx->calls));
+	KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, SZ_2M, shown_number(test, available));
 }
 
 /* Runs on another CPU, if there is one, at the same time as the case. */
@@ -773,6 +799,7 @@ static struct kunit_case p2pdma_cases[] = {
 	KUNIT_CASE(memory_is_given_out_in_pages),
 	KUNIT_CASE(second_resource_adds_to_the_pool),
 	KUNIT_CASE(sysfs_tells_how_much_of_the_pool_is_left),
+	KUNIT_CASE(failed_mmap_gives_memory_back),
 	KUNIT_CASE_PARAM(unbind_waits_for_readers, reader_gen_params),
 	KUNIT_CASE(no_memory_during_unbind),
 	KUNIT_CASE(callers_at_once_set_up_once),
