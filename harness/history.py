@@ -13,7 +13,7 @@ from harness.project import CACHE, Failure
 # They say how a kernel is built, whatever it is built from.
 BUILD = re.compile(r'(?:^|/)(?:Kconfig[^/]*|Makefile[^/]*|Kbuild[^/]*)$')
 # Nothing of it is compiled into a kernel.
-ASIDE = re.compile(r'Documentation/|tools/testing/|scripts/coccinelle/|MAINTAINERS$|'
+ASIDE = re.compile(r'Documentation/|tools/(?:dma|testing)/|scripts/coccinelle/|MAINTAINERS$|'
                    r'.*\.kunitconfig$')
 
 

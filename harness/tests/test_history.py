@@ -32,7 +32,8 @@ class Commits(KernelCase):
 
     def test_what_is_not_compiled_changes_nothing(self):
         series = self.commit('docs: say it', {'Documentation/a.rst': 'It.\n',
-                                              'tools/testing/selftests/a.c': 'it\n'})
+                                              'tools/testing/selftests/a.c': 'it\n',
+                                              'tools/dma/a.c': 'it\n'})
         self.assertEqual(series.commits[-1].changed, set())
         self.assertEqual(series.affected(series.commits[-1]), [set(), set()])
 
