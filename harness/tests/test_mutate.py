@@ -3,7 +3,7 @@ import re
 import types
 import unittest.mock
 
-from harness import build, mutants, mutate, project
+from harness import build, mutants, mutate, project, report
 from harness.tests import Case
 
 SURVEY = {'times': {'quick': 100, 'slow': 4000},
@@ -66,6 +66,43 @@ class Surveyed(Case):
         survey = mutate.Survey(None, SURVEY, file_of)
         self.assertEqual(survey.limit(1), mutate.LEAST_LIMIT)
         self.assertEqual(survey.limit(2), 900000 * mutate.MORE_OFTEN)
+
+
+class Warned(Case):
+    """A WARN whose first line is not printed, as survey and verdicts see it."""
+
+    HEAD = 'WARNING: kernel/dma/swiotlb.c:1548 at swiotlb_tbl_map_single+0x4e1/0x9a0, CPU#1: x/9'
+    TRACE = ['Call Trace:', '---[ end trace 0000000000000000 ]---']
+    EXPECTED = [{'suite': 'demo', 'case': 'warns', 'pattern': 'meant to happen', 'reason': 'test'}]
+
+    def splats(self, *lines):
+        self.patch(report, 'expected_splats', lambda: self.EXPECTED)
+        return mutate.splats(list(lines), [('demo', 'warns')])
+
+    def test_message_of_its_own(self):
+        self.assertIsNone(self.splats('meant to happen', self.HEAD, *self.TRACE))
+        self.assertIn('WARNING', self.splats('never mind', self.HEAD, *self.TRACE))
+
+    def test_what_warns_says_enough(self):
+        self.EXPECTED = [dict(self.EXPECTED[0], pattern='swiotlb_tbl_map_single')]
+        self.assertIsNone(self.splats(self.HEAD, *self.TRACE))
+
+    def test_each_is_one_of_its_own(self):
+        self.assertIn('WARNING', self.splats('meant to happen', self.HEAD, *self.TRACE,
+                                             self.HEAD, *self.TRACE))
+
+    def test_end_of_another_one_is_no_message(self):
+        lines = [self.HEAD, *self.TRACE, self.HEAD, *self.TRACE]
+        self.assertEqual(mutate.with_cuts(lines), [mutate.CUT, *lines[:3], mutate.CUT, *lines[3:]])
+
+    def test_first_line_that_is_printed(self):
+        lines = [mutate.CUT, 'meant to happen', self.HEAD, *self.TRACE]
+        self.assertEqual(mutate.with_cuts(lines), lines)
+        self.assertIsNone(self.splats(*lines))
+
+    def test_other_splats_are_not_part_of_it(self):
+        self.assertIn('KASAN', self.splats('meant to happen', self.HEAD, *self.TRACE,
+                                           'BUG: KASAN: use-after-free'))
 
 
 class Told(Case):
