@@ -538,13 +538,17 @@ class Hunt:
         self.lock = threading.Lock()
         self.boots = 0
 
+    def next_chunk(self):
+        """Mutants for one boot. What others may have left something for is the first in its own."""
+        chunk = []
+        while self.queue and len(chunk) < AT_ONCE and not (chunk and self.queue[0][1] < CHECK):
+            chunk.append(self.queue.popleft())
+        return chunk
+
     def work(self):
         while True:
             with self.lock:
-                # Those whose neighbours are not to be trusted have a boot for themselves.
-                chunk = []
-                while self.queue and len(chunk) < AT_ONCE:
-                    chunk.append(self.queue.popleft())
+                chunk = self.next_chunk()
                 self.boots += bool(chunk)
                 log = CACHE / 'log' / (f'mutate-{self.kernel.base.name}-{self.machine.name}-'
                                        f'{self.boots:03d}.log')
@@ -572,6 +576,7 @@ class Chunk:
     def __init__(self, hunt, chunk):
         self.hunt = hunt
         self.waiting = collections.OrderedDict(chunk)
+        self.first = chunk[0][0]
         self.suites = {number: hunt.survey.reaching(number, hunt.verdicts.known(number))
                        for number in self.waiting}
         self.current = None
@@ -602,8 +607,8 @@ class Chunk:
             else:
                 again.append(number)
             self.waiting.pop(number, None)
-        elif len(again) == 1:
-            # It was clean before this one, which has left behind what failed or hung then.
+        elif again == [self.first]:
+            # Nothing was before this one, which has left behind what failed or hung then.
             (number, (suite, why)), = self.noticed.items()
             self.kill(number, suite, why)
             again = []

@@ -198,6 +198,21 @@ class Told(Case):
         self.assertEqual(self.killed, {1: ('quick', 'case: 1')})
         self.assertEqual(left, [(2, 6)])
 
+    def test_one_alone_is_not_to_blame_for_what_may_have_been_there(self):
+        left = self.run_chunk(['mutant: run 1 quick', 'mutant: passed 1 quick 90 ',
+                               'mutant: survived 1', 'mutant: run 2 quick',
+                               'mutant: killed 2 quick 90 case: 1', 'mutant: check quick',
+                               'mutant: dirty quick case: 1', 'mutant: ended dirty'])
+        self.assertEqual(self.killed, {})
+        self.assertEqual(left, [(2, 1), (3, 6)])
+
+    def test_what_others_may_have_left_something_for_is_first_in_its_boot(self):
+        hunt = mutate.Hunt(self.hunt.survey, None, None, self.hunt.verdicts, False)
+        hunt.queue.extend([(1, 1), (2, 1), (3, mutate.CHECK), (4, mutate.CHECK), (5, 1)])
+        chunks = [hunt.next_chunk() for _ in range(4)]
+        self.assertEqual([[number for number, _ in chunk] for chunk in chunks],
+                         [[1], [2, 3, 4], [5], []])
+
     def test_a_machine_that_does_not_begin(self):
         self.fails('demo did not begin', self.run_chunk, ['Kernel panic'])
 
