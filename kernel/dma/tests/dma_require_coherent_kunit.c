@@ -373,11 +373,6 @@ static dma_addr_t count_mapping(struct device *dev, dma_addr_t addr)
 	return addr;
 }
 
-static void ops_unmap(struct device *dev, dma_addr_t addr, size_t size,
-		      enum dma_data_direction dir, unsigned long attrs)
-{
-}
-
 static int ops_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
 		      enum dma_data_direction dir, unsigned long attrs)
 {
@@ -390,11 +385,6 @@ static int ops_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
 	}
 
 	return nents;
-}
-
-static void ops_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
-			 enum dma_data_direction dir, unsigned long attrs)
-{
 }
 
 /*
@@ -410,9 +400,7 @@ static dma_addr_t ops_map_phys(struct device *dev, phys_addr_t phys, size_t size
 
 static const struct dma_map_ops counting_ops = {
 	.map_phys = ops_map_phys,
-	.unmap_phys = ops_unmap,
 	.map_sg = ops_map_sg,
-	.unmap_sg = ops_unmap_sg,
 };
 #else
 static dma_addr_t ops_map_page(struct device *dev, struct page *page,
@@ -420,6 +408,12 @@ static dma_addr_t ops_map_page(struct device *dev, struct page *page,
 			       enum dma_data_direction dir, unsigned long attrs)
 {
 	return count_mapping(dev, page_to_phys(page) + offset);
+}
+
+/* The only one that the core calls without asking whether it is there. */
+static void ops_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
+			   enum dma_data_direction dir, unsigned long attrs)
+{
 }
 
 static dma_addr_t ops_map_resource(struct device *dev, phys_addr_t phys,
@@ -431,11 +425,9 @@ static dma_addr_t ops_map_resource(struct device *dev, phys_addr_t phys,
 
 static const struct dma_map_ops counting_ops = {
 	.map_page = ops_map_page,
-	.unmap_page = ops_unmap,
+	.unmap_page = ops_unmap_page,
 	.map_resource = ops_map_resource,
-	.unmap_resource = ops_unmap,
 	.map_sg = ops_map_sg,
-	.unmap_sg = ops_unmap_sg,
 };
 #endif
 
