@@ -52,6 +52,8 @@ struct require_coherent_ctx {
 	unsigned int failed_allocations;	/* that were traced */
 	const struct dma_map_ops *ops;	/* of the device */
 	unsigned int ops_mappings;	/* by those of the test */
+	int ops_error;			/* of those that map no list */
+	unsigned int sg_errors;		/* that were traced */
 };
 
 /* Tracepoints */
@@ -68,8 +70,19 @@ static void saw_alloc(void *data, struct device *dev, void *virt_addr,
 		ctx->failed_allocations++;
 }
 
+static void saw_map_sg_err(void *data, struct device *dev,
+			   struct scatterlist *sgl, int nents, int err,
+			   enum dma_data_direction dir, unsigned long attrs)
+{
+	struct require_coherent_ctx *ctx = data;
+
+	if (dev == ctx->dev)
+		ctx->sg_errors++;
+}
+
 static const struct kunit_probe probes[] = {
 	{ "dma_alloc", saw_alloc },
+	{ "dma_map_sg_err", saw_map_sg_err },
 };
 
 /* What keeps a device from sharing some memory coherently. */
@@ -327,6 +340,7 @@ static const struct ops_param {
 	bool scatterlist;
 	unsigned long attrs;
 	bool mapped;
+	int error;		/* of the ops, which is no refusal */
 } ops_params[] = {
 	{ "page, coherent", true, false, DMA_ATTR_REQUIRE_COHERENT, true },
 	{ "page, not coherent", false, false, DMA_ATTR_REQUIRE_COHERENT, false },
@@ -335,6 +349,10 @@ static const struct ops_param {
 	{ "scatterlist, not coherent", false, true, DMA_ATTR_REQUIRE_COHERENT,
 	  false },
 	{ "scatterlist, not coherent, without attribute", false, true, 0, true },
+	{ "scatterlist, out of memory", true, true, DMA_ATTR_REQUIRE_COHERENT,
+	  false, -ENOMEM },
+	{ "scatterlist, out of memory, without attribute", true, true, 0, false,
+	  -ENOMEM },
 	{ "MMIO, coherent", true, false,
 	  DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT, true },
 	{ "MMIO, not coherent", false, false,
@@ -376,8 +394,12 @@ static dma_addr_t count_mapping(struct device *dev, dma_addr_t addr)
 static int ops_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
 		      enum dma_data_direction dir, unsigned long attrs)
 {
+	struct require_coherent_ctx *ctx = dev_get_drvdata(dev);
 	struct scatterlist *sg;
 	int i;
+
+	if (ctx->ops_error)
+		return ctx->ops_error;
 
 	for_each_sg(sgl, sg, nents, i) {
 		sg_dma_address(sg) = count_mapping(dev, sg_phys(sg));
@@ -438,7 +460,7 @@ static void restore_ops(void *data)
 	set_dma_ops(ctx->dev, ctx->ops);
 }
 
-/* Refusals are up to the core: ops map whatever they are asked to. */
+/* Refusals are up to the core: ops map whatever they are asked to, or fail. */
 static void ops_of_the_device_map_only_what_is_coherent(struct kunit *test)
 {
 	const struct ops_param *param = test->param_value;
@@ -456,6 +478,7 @@ static void ops_of_the_device_map_only_what_is_coherent(struct kunit *test)
 		phys = kunit_dma_mmio_above(ctx->last_page);
 	dev_set_drvdata(ctx->dev, ctx);
 	ctx->ops = ctx->dev->dma_ops;
+	ctx->ops_error = param->error;
 	set_dma_ops(ctx->dev, &counting_ops);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_ops,
 							   ctx));
@@ -466,7 +489,10 @@ static void ops_of_the_device_map_only_what_is_coherent(struct kunit *test)
 		sg_set_page(&sg, phys_to_page(phys), PAGE_SIZE, 0);
 		ret = dma_map_sgtable(ctx->dev, &sgt, DMA_TO_DEVICE,
 				      param->attrs);
-		KUNIT_EXPECT_EQ(test, ret, param->mapped ? 0 : -EOPNOTSUPP);
+		KUNIT_EXPECT_EQ(test, ret, param->mapped ? 0 :
+					   param->error ?: -EOPNOTSUPP);
+		KUNIT_EXPECT_EQ_MSG(test, ctx->sg_errors, ret == -EOPNOTSUPP,
+				    "refusals that are traced");
 		if (!ret)
 			dma_unmap_sgtable(ctx->dev, &sgt, DMA_TO_DEVICE,
 					  param->attrs);
