@@ -31,8 +31,9 @@ KUNIT = 'lib/kunit/test.c'
 ORDER = ('x86_64-iommu', 'x86_64-direct', 'x86_64-switch', 'x86_64-swiotlb',
          'arm64-direct', 'arm64-smmu', 'arm64-swiotlb', 'xen')
 
-# As many mutants as one boot takes, so that two boots end at about the same time.
-AT_ONCE = 40
+# As many mutants as one boot takes at most, and at least: the last boots end at about the
+# same time if they have less to do, and a boot takes as long as some mutants.
+AT_ONCE, AT_LEAST = 40, 4
 # How many cases try a mutant before others have their turn; those closest to its file first.
 TRIES = 30
 # After how many suites that fail they have to pass once without a mutant.
@@ -535,28 +536,38 @@ class Hunt:
         self.verdicts = verdicts
         self.programs = programs
         self.queue = collections.deque()
-        self.lock = threading.Lock()
-        self.boots = 0
+        # When a boot ends: it may leave mutants to others, who wait for that.
+        self.changed = threading.Condition()
+        self.workers = 1
+        self.boots = self.running = 0
 
     def next_chunk(self):
         """Mutants for one boot. What others may have left something for is the first in its own."""
         chunk = []
-        while self.queue and len(chunk) < AT_ONCE and not (chunk and self.queue[0][1] < CHECK):
+        size = max(AT_LEAST, min(AT_ONCE, len(self.queue) // (2 * self.workers)))
+        while self.queue and len(chunk) < size and not (chunk and self.queue[0][1] < CHECK):
             chunk.append(self.queue.popleft())
         return chunk
 
     def work(self):
         while True:
-            with self.lock:
+            with self.changed:
+                self.changed.wait_for(lambda: self.queue or not self.running)
+                if not self.queue:
+                    return
                 chunk = self.next_chunk()
-                self.boots += bool(chunk)
+                self.boots += 1
+                self.running += 1
                 log = CACHE / 'log' / (f'mutate-{self.kernel.base.name}-{self.machine.name}-'
                                        f'{self.boots:03d}.log')
-            if not chunk:
-                return
-            left = Chunk(self, chunk).run(log)
-            with self.lock:
-                self.queue.extendleft(reversed(left))
+            left = []
+            try:
+                left = Chunk(self, chunk).run(log)
+            finally:
+                with self.changed:
+                    self.queue.extendleft(reversed(left))
+                    self.running -= 1
+                    self.changed.notify_all()
 
     def group(self, number):
         """The function of a mutant: what notices one of it may well notice others."""
@@ -565,6 +576,7 @@ class Hunt:
 
     def run(self, numbers, workers):
         self.queue.extend((number, CHECK) for number in numbers)
+        self.workers = workers
         with ThreadPoolExecutor(workers) as pool:
             for future in [pool.submit(self.work) for _ in range(workers)]:
                 future.result()

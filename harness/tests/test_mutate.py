@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 import re
+import threading
+import time
 import types
 import unittest.mock
 
@@ -212,6 +214,40 @@ class Told(Case):
         chunks = [hunt.next_chunk() for _ in range(4)]
         self.assertEqual([[number for number, _ in chunk] for chunk in chunks],
                          [[1], [2, 3, 4], [5], []])
+
+    def test_the_last_boots_have_less_to_do(self):
+        hunt = mutate.Hunt(self.hunt.survey, None, None, self.hunt.verdicts, False)
+        hunt.workers = 2
+        hunt.queue.extend((number, mutate.CHECK) for number in range(200))
+        sizes = [len(hunt.next_chunk()) for _ in range(8)]
+        self.assertEqual(sizes[0], mutate.AT_ONCE)
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+        self.assertIn(sizes[-1], range(mutate.AT_LEAST, mutate.AT_ONCE // 2))
+
+    def test_what_a_boot_leaves_is_for_whoever_is_free(self):
+        begun, left = threading.Event(), [(1, 1), (2, 1)]
+        together = threading.Barrier(2, timeout=10)
+
+        class Chunk:
+            def __init__(self, _, chunk):
+                self.chunk = chunk
+
+            def run(self, log):
+                if not begun.is_set():
+                    begun.set()
+                    # The other worker has nothing to do by now.
+                    time.sleep(0.1)
+                    return left
+                # Each has one, or this takes too long.
+                together.wait()
+                return []
+
+        self.patch(mutate, 'Chunk', Chunk)
+        base = types.SimpleNamespace(name='demo')
+        hunt = mutate.Hunt(self.hunt.survey, types.SimpleNamespace(base=base), None,
+                           self.hunt.verdicts, False)
+        hunt.run([1, 2], 2)
+        self.assertEqual(hunt.boots, 3)
 
     def test_a_machine_that_does_not_begin(self):
         self.fails('demo did not begin', self.run_chunk, ['Kernel panic'])
