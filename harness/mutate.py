@@ -340,14 +340,20 @@ class Survey:
     def reaching(self, number, known=()):
         """The suites that get to a mutant, those first that are quick and about its file.
 
-        Not those that get there as often as on a machine where they noticed nothing.
+        Not those that do the same as on a machine where they noticed nothing.
         """
         found = [suite for suite, counts in self.counts.items()
                  if number in counts and suite not in self.unusable]
         found.sort(key=lambda suite: (self.times[suite] + 20)
                    / self.share(suite, self.file_of(number)) ** 2)
         return [suite for suite in found
-                if (suite, self.counts[suite][number]) not in known][:TRIES]
+                if (suite, self.way(suite)) not in known][:TRIES]
+
+    @functools.cache
+    def way(self, suite):
+        """Stands for all that a suite gets to, and how often: other machines skip other cases."""
+        counts = sorted(self.counts[suite].items())
+        return hashlib.sha256(repr(counts).encode()).hexdigest()[:12]
 
     @functools.cache
     def share(self, suite, name):
@@ -355,8 +361,8 @@ class Survey:
         counts = self.counts[suite]
         return sum(self.file_of(number) == name for number in counts) / len(counts)
 
-    def uses(self, number, suites):
-        return {suite: self.counts[suite][number] for suite in suites}
+    def ways(self, suites):
+        return {suite: self.way(suite) for suite in suites}
 
     def limit(self, number):
         most = max(counts.get(number, 0) for counts in self.counts.values())
@@ -498,7 +504,8 @@ class Verdicts:
     def take(self, entry):
         mutant = self.mutated.every[entry['number'] - 1]
         if entry['killed']:
-            if entry['tests'] == self.of_suite(entry['suite']):
+            if entry['tests'] == self.of_suite(entry['suite']) \
+                    and not self.is_doubtful(entry['number'], entry.get('first')):
                 self.killed[mutant] = Killed(entry['machine'], entry['suite'], entry['how'])
         elif entry['tests'] == self.tests['*']:
             self.survived[mutant].setdefault((entry['machine'], entry['programs']), {}).update(
@@ -512,13 +519,17 @@ class Verdicts:
                 kept.write(json.dumps(entry) + '\n')
 
     def known(self, number):
-        """The suites that did not notice a mutant, each with how often it got there."""
-        return {pair for uses in self.survived.get(self.mutated.every[number - 1], {}).values()
-                for pair in uses.items()}
+        """The suites that did not notice a mutant, each with what it did."""
+        return {pair for ways in self.survived.get(self.mutated.every[number - 1], {}).values()
+                for pair in ways.items()}
 
-    def kill(self, number, machine, suite, how):
+    def is_doubtful(self, number, first):
+        """Whether a reason says that no test notices, and one before it may be what one did."""
+        return not first and self.mutated.reasons.is_listed(self.mutated.every[number - 1])
+
+    def kill(self, number, machine, suite, how, first):
         self.keep({'number': number, 'killed': True, 'machine': machine.name, 'suite': suite,
-                   'how': how, 'tests': self.of_suite(suite)})
+                   'how': how, 'tests': self.of_suite(suite), 'first': first})
 
     def survive(self, number, machine, suites, programs):
         self.keep({'number': number, 'killed': False, 'machine': machine.name, 'suites': suites,
@@ -593,8 +604,8 @@ class Chunk:
                        for number in self.waiting}
         self.current = None
         self.lines = []
-        # Kills that count once the suites have passed again.
-        self.noticed = {}
+        # Kills that count once the suites have passed again, and those that never do.
+        self.noticed, self.doubtful = {}, []
         self.be_patient(BOOT_SILENCE)
         self.ended = self.dirty = False
 
@@ -610,7 +621,7 @@ class Chunk:
         how = converse(self.hunt.machine, self.hunt.kernel, self.hunt.archive, text, log,
                        self.patience, self.hear)
         if self.ended:
-            return []
+            return [(number, 1) for number in self.doubtful]
         again = list(self.noticed)
         if self.current and not self.dirty:
             number, suite = self.current
@@ -626,7 +637,7 @@ class Chunk:
             again = []
         elif not self.current and not self.noticed and len(self.waiting) == len(self.suites):
             raise Failure(f'{self.hunt.machine.name} did not begin ({how}); see {log}')
-        return [(number, 1) for number in again] + list(self.waiting.items())
+        return [(number, 1) for number in again + self.doubtful] + list(self.waiting.items())
 
     def be_patient(self, seconds):
         """Without a word for so long, and with endless words for three times as long."""
@@ -644,7 +655,11 @@ class Chunk:
         return re.sub(r'^\[ *[\d.]+\] *', '', telling[0]).strip()[:100]
 
     def kill(self, number, suite, how):
-        self.hunt.verdicts.kill(number, self.hunt.machine, suite, how)
+        first = number == self.first
+        if self.hunt.verdicts.is_doubtful(number, first):
+            self.doubtful.append(number)
+        else:
+            self.hunt.verdicts.kill(number, self.hunt.machine, suite, how, first)
 
     def hear(self, line):
         said = SAID.search(line)
@@ -673,7 +688,7 @@ class Chunk:
             if number in self.waiting:
                 self.waiting.pop(number)
                 self.hunt.verdicts.survive(number, self.hunt.machine,
-                                           survey.uses(number, self.suites[number]),
+                                           survey.ways(self.suites[number]),
                                            self.hunt.programs)
         elif word == 'check':
             self.be_patient(survey.silence(words[0]))

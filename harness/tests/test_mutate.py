@@ -37,14 +37,20 @@ class Surveyed(Case):
 
     def test_what_a_suite_did_not_notice_it_will_not_notice_again(self):
         survey = mutate.Survey(None, SURVEY, file_of)
-        self.assertEqual(survey.reaching(1, {('quick', 2), ('slow', 2)}), ['slow'])
+        self.assertEqual(survey.reaching(1, survey.ways(['quick']).items()), ['slow'])
+
+    def test_a_suite_that_does_something_else_may_notice(self):
+        counts = dict(SURVEY['counts'], quick={'1': 2, '2': 900000, '3': 1})
+        there = mutate.Survey(None, dict(SURVEY, counts=counts), file_of)
+        survey = mutate.Survey(None, SURVEY, file_of)
+        self.assertEqual(survey.reaching(1, there.ways(['quick', 'slow']).items()), ['quick'])
 
     def test_every_suite_has_its_turn(self):
         survey = mutate.Survey(None, SURVEY, file_of)
         with unittest.mock.patch.object(mutate, 'TRIES', 1):
             self.assertEqual(survey.reaching(1), ['quick'])
-            self.assertEqual(survey.reaching(1, {('quick', 2)}), ['slow'])
-            self.assertEqual(survey.reaching(1, {('quick', 2), ('slow', 1)}), [])
+            self.assertEqual(survey.reaching(1, survey.ways(['quick']).items()), ['slow'])
+            self.assertEqual(survey.reaching(1, survey.ways(['quick', 'slow']).items()), [])
 
     def test_a_line_that_was_cut(self):
         def converse(machine, kernel, archive, text, log, silence, hear):
@@ -112,9 +118,10 @@ class Told(Case):
 
     def setUp(self):
         super().setUp()
-        self.killed, self.survived = {}, []
+        self.killed, self.survived, self.equivalent = {}, [], None
         verdicts = types.SimpleNamespace(
-            kill=lambda number, machine, suite, how: self.killed.update({number: (suite, how)}),
+            kill=lambda number, machine, suite, how, first: self.killed.update({number: (suite, how)}),
+            is_doubtful=lambda number, first: number == self.equivalent and not first,
             survive=lambda number, *_: self.survived.append(number),
             known=lambda number: set())
         machine = types.SimpleNamespace(name='demo')
@@ -214,6 +221,15 @@ class Told(Case):
         chunks = [hunt.next_chunk() for _ in range(4)]
         self.assertEqual([[number for number, _ in chunk] for chunk in chunks],
                          [[1], [2, 3, 4], [5], []])
+
+    def test_a_reason_is_wrong_only_if_nothing_was_before_the_mutant(self):
+        self.equivalent = 3
+        said = ['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 1', 'mutant: run 3 slow',
+                'mutant: killed 3 slow 10 case: 2', 'mutant: clean', 'mutant: ended']
+        self.assertEqual(self.run_chunk(said, chunk=((1, 6), (3, 6))), [(3, 1)])
+        self.assertEqual(sorted(self.killed), [1])
+        self.assertEqual(self.run_chunk(said[2:], chunk=((3, 1),)), [])
+        self.assertEqual(sorted(self.killed), [1, 3])
 
     def test_the_last_boots_have_less_to_do(self):
         hunt = mutate.Hunt(self.hunt.survey, None, None, self.hunt.verdicts, False)
