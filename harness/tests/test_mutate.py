@@ -272,6 +272,32 @@ class Told(Case):
 MUTANT = mutants.Mutant('a.c', 'f', 3, 'without g();', (0, 4))
 
 
+class Kept(Case):
+    """Verdicts of an earlier run."""
+
+    def verdicts(self, *entries):
+        self.patch(mutate, 'CACHE', self.scratch)
+        (self.scratch / 'mutate').mkdir(exist_ok=True)
+        mutated = types.SimpleNamespace(
+            base=types.SimpleNamespace(new_files=lambda: []), digest='d', every=[MUTANT],
+            reasons=types.SimpleNamespace(is_listed=lambda mutant: self.listed))
+        before = mutate.Verdicts(mutated)
+        before.path.unlink(missing_ok=True)
+        for first in entries:
+            before.kill(1, types.SimpleNamespace(name='demo'), 'quick', 'case: 1', first)
+        return mutate.Verdicts(mutated)
+
+    def test_killed(self):
+        self.listed = False
+        self.assertEqual(list(self.verdicts(False).killed), [MUTANT])
+        self.assertEqual(list(self.verdicts().killed), [])
+
+    def test_killed_for_all_that_a_reason_says(self):
+        self.listed = True
+        self.assertEqual(list(self.verdicts(False).killed), [])
+        self.assertEqual(list(self.verdicts(False, True).killed), [MUTANT])
+
+
 class Reasoned(Case):
     """mutants.toml has to be true."""
 
