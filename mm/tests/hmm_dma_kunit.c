@@ -32,6 +32,7 @@
 
 #include <kunit/device.h>
 #include <kunit/dma.h>
+#include <kunit/override.h>
 #include <kunit/test.h>
 #include <kunit/tracepoint.h>
 #include <linux/dma-direct.h>
@@ -110,6 +111,7 @@ struct hmm_dma_ctx {
 	struct hmm_dma_map map;
 	struct pci_p2pdma_map_state p2p;
 	struct observed seen;
+	struct kunit_calls calls;	/* of dma_need_unmap() */
 };
 
 /* The PCI devices */
@@ -939,6 +941,43 @@ static void earlier_bounce_is_no_obstacle(struct kunit *test)
 	expect_unmapped(test, PAGE);
 }
 
+/*
+ * A map has no DMA addresses if the device has nothing to unmap. A bounce ends
+ * that, as dma-debug does for all devices.
+ */
+static void map_without_addresses_outlives_the_first_bounce(struct kunit *test)
+{
+	struct hmm_dma_ctx *ctx = test->priv;
+	struct kunit_override *override;
+	dma_addr_t addr;
+	int i;
+
+	use_device(test, DIRECT);
+	use_memory(test);
+	override = kunit_override_every(test, &ctx->calls, "dma_need_unmap", false);
+	kunit_begin_calls(&ctx->calls, 0);
+	alloc_map(test);
+	kunit_end_calls(&ctx->calls);
+	kunit_end_override(test, override);
+	KUNIT_ASSERT_NULL(test, ctx->map.dma_list);
+	if (!dma_need_unmap(ctx->dev))
+		bounce_another_buffer(test);
+
+	/* The second time is for a device that wants to write, too. */
+	addr = expect_in_place(test, PAGE);
+	KUNIT_EXPECT_EQ(test, addr, map_page(ctx, PAGE));
+	if (addr == DMA_MAPPING_ERROR)
+		return;
+
+	KUNIT_EXPECT_TRUE(test, unmap_page(ctx, PAGE));
+	KUNIT_EXPECT_EQ(test, ctx->seen.unmaps, 0);
+
+	/* With dma-debug there would have been a list, so it wants these back. */
+	for (i = 0; i < 2; i++)
+		dma_unmap_phys(ctx->dev, addr, PAGE_SIZE, DMA_BIDIRECTIONAL,
+			       DMA_ATTR_REQUIRE_COHERENT);
+}
+
 /* Memory of a peer */
 
 static void prepare_peer_map(struct kunit *test, enum dma_device device)
@@ -1106,6 +1145,7 @@ static struct kunit_case hmm_dma_cases[] = {
 	KUNIT_CASE(refuses_map_when_bounce_is_forced_for_all),
 	KUNIT_CASE_PARAM(maps_behind_iommu_what_bounces_without, overcome_gen_params),
 	KUNIT_CASE_PARAM(earlier_bounce_is_no_obstacle, bounced_gen_params),
+	KUNIT_CASE(map_without_addresses_outlives_the_first_bounce),
 	KUNIT_CASE(maps_own_memory_of_device_by_bus_address),
 	KUNIT_CASE_PARAM(maps_memory_of_peer_through_host_bridge, peer_gen_params),
 	KUNIT_CASE(refuses_memory_of_peer_above_bus_limit),

@@ -661,6 +661,23 @@ static void sync_has_no_attributes_to_report(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
 }
 
+/* All mappings of a page have the same address, and each of them may be synced. */
+static void sync_finds_its_mapping_among_others(struct kunit *test)
+{
+	struct dma_debug_ctx *ctx = test->priv;
+	struct mapped coherent = map_page(test, COHERENT);
+	struct mapped ignored = map_page(test, IGNORE);
+
+	KUNIT_ASSERT_EQ(test, coherent.addr, ignored.addr);
+	dma_sync_single_for_cpu(ctx->dev, ignored.addr, ignored.size, ignored.dir);
+	dma_sync_single_for_device(ctx->dev, ignored.addr, ignored.size,
+				   ignored.dir);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+	unmap(test, &coherent);
+	unmap(test, &ignored);
+	KUNIT_EXPECT_EQ(test, new_errors(test), 0);
+}
+
 /* A refusal is not a mapping. */
 static void refusal_leaves_no_entry(struct kunit *test)
 {
@@ -765,6 +782,7 @@ static struct kunit_case dma_debug_cases[] = {
 	KUNIT_CASE(unmap_that_fits_neither_mapping_ends_none),
 	KUNIT_CASE(finds_mapping_whose_attributes_alone_differ),
 	KUNIT_CASE_PARAM(sync_has_no_attributes_to_report, mismatch_gen_params),
+	KUNIT_CASE(sync_finds_its_mapping_among_others),
 	KUNIT_CASE(refusal_leaves_no_entry),
 	{}
 };
