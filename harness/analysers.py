@@ -167,7 +167,7 @@ def analyse_kernel(kernel, sources, taken_in, version):
                          contents(kernel.source, [name])) for name in sources}
 
     def make(lacking):
-        found = analyse(kernel, [name[:-2] + '.o' for name in lacking], 'analyse')
+        found = analyse(kernel, map(compilers.object_of, lacking), 'analyse')
         lost = [name for name in lacking if name not in found]
         if lost:
             raise Failure(f'{kernel.name}: the analyser did not look at {lost[0]}')

@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -100,7 +101,7 @@ class Step(compilers.Partial):
             if not (self.dir / name).exists() and not compilers.normalise(said[name]):
                 raise Failure(f'{self.name}: {name} was not compiled, and nothing says why; see '
                               f'{self.log}')
-        return {name[:-2] + '.c': text for name, text in said.items()}
+        return {os.path.normpath(name[:-2] + '.c'): text for name, text in said.items()}
 
     def depends(self, source):
         """The options that an object depends on, as kbuild has found."""

@@ -11,6 +11,9 @@ from harness.project import ROOT, Failure, output_of, run, say
 LISTING = ROOT / 'harness' / 'objects.mk'
 ARCH = ('x86_64', 'arm64')
 
+# Directories whose Makefile is part of that of another one, and how that names them.
+TAKEN_IN = {'drivers/gpu/drm/amd/amdkfd': 'drivers/gpu/drm/amd/amdgpu/../amdkfd'}
+
 
 def changed_files(tree):
     return assemble.git(tree, 'diff', '--name-only', '--diff-filter=d', 'base',
@@ -21,6 +24,12 @@ def touched_sources(tree):
     """The C files of the kernel that the series touches."""
     return [name for name in changed_files(tree)
             if name.endswith('.c') and not name.startswith('tools/')]
+
+
+def object_of(name):
+    """What to ask make for to have a C file compiled."""
+    parent, _, stem = name.removesuffix('.c').rpartition('/')
+    return f'{TAKEN_IN.get(parent, parent)}/{stem}.o'
 
 
 def is_included(tree, name):
@@ -118,7 +127,8 @@ class Partial(Checked):
                               '--directory', str(self.dir), f'srctree={self.source}',
                               f'obj={directory}', 'nothing'], env=self.environment())
             listed |= {os.path.normpath(line) for line in text.split()}
-        return sorted(listed & {name[:-2] + '.o' for name in sources if name.endswith('.c')})
+        return sorted(name for name in map(object_of, sources)
+                      if os.path.normpath(name) in listed)
 
     def compile(self, objects):
         """What the compiler says of the objects, also if that is an error."""
@@ -138,12 +148,12 @@ def check(base, tree):
     for arch, compiler in [(arch, 'gcc') for arch in ARCH] + [('x86_64', packages.CLANG)]:
         after_kernel = Checked(base, arch, True, compiler)
         ours = set(base.new_files())
-        objects = [name[:-2] + '.o' for name in touched_sources(tree)
+        sources = [name for name in touched_sources(tree)
                    if report.Expectation.is_built(base, name, arch)
                    and not is_included(tree, name)]
-        known = [name for name in objects if name[:-2] + '.c' not in ours]
-        after = after_kernel.compile(objects)
-        before = Checked(base, arch, False, compiler).compile(known)
-        say(f'  {base.name}: {len(objects)} files compiled with {compiler} for {arch}')
+        known = [name for name in sources if name not in ours]
+        after = after_kernel.compile([object_of(name) for name in sources])
+        before = Checked(base, arch, False, compiler).compile([object_of(name) for name in known])
+        say(f'  {base.name}: {len(sources)} files compiled with {compiler} for {arch}')
         problems += new_warnings(f'{compiler} {arch}', before, after)
     return problems

@@ -9,6 +9,7 @@ obj-$(CONFIG_DEMO_TEST) += tests/demo_kunit.o
 obj-$(CONFIG_OTHER) += other.o
 demo-y := one.o
 demo-$(CONFIG_OTHER) += two.o
+demo-$(CONFIG_PART) += ../part/three.o
 generated.h: missing.h
 '''
 
@@ -17,7 +18,7 @@ class Enabled(Case):
     """Which objects a configuration has is what kbuild says."""
 
     SOURCES = ['drivers/demo/one.c', 'drivers/demo/two.c', 'drivers/demo/other.c',
-               'drivers/demo/tests/demo_kunit.c', 'drivers/demo/included.c']
+               'drivers/demo/tests/demo_kunit.c', 'drivers/demo/included.c', 'drivers/part/three.c']
 
     def kernel(self, **options):
         base = types.SimpleNamespace(name='demo', dir=self.scratch, new_files=lambda: [])
@@ -43,6 +44,12 @@ class Enabled(Case):
     def test_parts_of_modules(self):
         self.assertEqual(self.kernel(DEMO='m', OTHER='y').enabled(self.SOURCES),
                          ['drivers/demo/one.o', 'drivers/demo/other.o', 'drivers/demo/two.o'])
+
+    @needs('make')
+    def test_parts_that_lie_next_door(self):
+        self.patch(compilers, 'TAKEN_IN', {'drivers/part': 'drivers/demo/../part'})
+        self.assertEqual(self.kernel(DEMO='y', PART='y').enabled(self.SOURCES),
+                         ['drivers/demo/../part/three.o', 'drivers/demo/one.o'])
 
     def compile(self, log):
         kernel = self.kernel()
