@@ -59,7 +59,9 @@ CROSS = {
 CLANG = 'clang-19'
 COCCINELLE = {'spatch': 'coccinelle'}
 CHECK = {'sparse': 'sparse', CLANG: CLANG, 'sphinx-build': 'python3-sphinx',
-         'pyflakes3': 'pyflakes3', 'shellcheck': 'shellcheck', **COCCINELLE}
+         'pyflakes3': 'pyflakes3', 'shellcheck': 'shellcheck', **COCCINELLE,
+         # Some semantic patches of the kernel have scripts in OCaml.
+         'ocamlopt': 'ocaml'}
 # What makes packages of kernels, as distributions do.
 DISTRIBUTIONS = {'quilt': 'quilt', 'dpkg-buildpackage': 'dpkg-dev', 'dh_builddeb': 'debhelper',
                  'rsync': 'rsync', 'cpio': 'cpio', 'depmod': 'kmod', 'rpmbuild': 'rpm',
