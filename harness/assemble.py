@@ -127,12 +127,12 @@ def stock(base):
     return tree
 
 
-def already_there(tree, base, name):
-    """The mainline commit by which a kernel newer than the base has what the patch does."""
-    for entry in base.merged:
+def unneeded(tree, base, name):
+    """Why another release needs no patch: a commit of mainline that it has, or else a reason."""
+    for entry in base.unneeded:
         if name == entry['patch'] and (tree / entry['file']).is_file() \
                 and entry['has'] in (tree / entry['file']).read_text(errors='replace'):
-            return entry['commit']
+            return entry.get('because') or f'it has mainline commit {entry["commit"]}'
     return None
 
 
@@ -141,9 +141,9 @@ def apply_series(tree, base, identity=IDENTITY, sign=False):
     version = tree_version(tree)
     extra = ['--reset-author', '--signoff'] if sign else []
     for patch, files in base.series():
-        commit = already_there(tree, base, without_number(patch))
-        if commit:
-            say(f'  Linux {version} already has {patch}, as mainline commit {commit}')
+        why = unneeded(tree, base, without_number(patch))
+        if why:
+            say(f'  Linux {version} does not need {patch}: {why}')
             continue
         try:
             git(tree, 'am', '--quiet', '--empty=keep', str(base.dir / patch), identity=identity)

@@ -36,9 +36,9 @@ def check_layout(all_bases, root=ROOT):
     used = set()
     for base in all_bases:
         names = mails.names(base)
-        problems += [f'{base.name}: base.toml says that {entry["patch"]} may be merged, which '
+        problems += [f'{base.name}: base.toml says that {entry["patch"]} may not be needed, which '
                      f'is no patch of the series'
-                     for entry in base.merged if entry['patch'] not in names]
+                     for entry in base.unneeded if entry['patch'] not in names]
         problems += [f'{base.name}: base.toml says to which commits of mainline {name} '
                      f'corresponds, which is no patch of the series'
                      for name in base.mainline if name not in names]

@@ -50,7 +50,7 @@ def refusal(tree, patch, *options):
 def verdicts(base, release, patches):
     """What becomes of patches, of which each meets what those before it have left, and why."""
     touched = set(assemble.touched_files(base)) | set(base.new_files()) \
-        | {entry['file'] for entry in base.merged}
+        | {entry['file'] for entry in base.unneeded}
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / 'tree'
@@ -58,9 +58,9 @@ def verdicts(base, release, patches):
         for name, text in patches.items():
             patch = Path(scratch) / 'patch'
             patch.write_bytes(text)
-            commit = assemble.already_there(tree, base, name)
-            if commit or not refusal(tree, patch, '--check', '--reverse'):
-                found[name] = THERE, commit and f'mainline commit {commit}'
+            unneeded = assemble.unneeded(tree, base, name)
+            if unneeded or not refusal(tree, patch, '--check', '--reverse'):
+                found[name] = THERE, unneeded
             else:
                 why = refusal(tree, patch)
                 found[name] = CONFLICTS if why else APPLIES, why

@@ -84,8 +84,8 @@ class Base:
         self.neighbours = description.get('neighbour', [])
         # What Debian adds to the kernel, tried in this order.
         self.packaging = description.get('packaging', [])
-        # Patches that later kernels of the base may have already.
-        self.merged = description.get('merged', [])
+        # Patches that other releases of the base may not need.
+        self.unneeded = description.get('unneeded', [])
         # The commits of mainline that a patch corresponds to.
         self.mainline = description.get('mainline', {})
 

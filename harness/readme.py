@@ -22,8 +22,8 @@ def subject(base, patch):
 def mainline(base, patch):
     """The commits that a patch corresponds to, or those with the defect that it repairs."""
     name = without_number(patch)
-    same = base.mainline.get(name) or [entry['commit'] for entry in base.merged
-                                       if entry['patch'] == name]
+    same = base.mainline.get(name) or [entry['commit'] for entry in base.unneeded
+                                       if entry['patch'] == name and 'commit' in entry]
     if same:
         return ', '.join(same)
     fixes = re.findall(r'^Fixes: ([0-9a-f]{12})', (base.dir / patch).read_text(), re.M)

@@ -52,7 +52,7 @@ class Assemble(KernelCase):
 
     def merge_first_patch(self, has):
         """Say that later kernels may have the first patch, and be one that has it."""
-        self.base.merged = [{'patch': 'driver-spell-ten.patch', 'commit': '123456789abc',
+        self.base.unneeded = [{'patch': 'driver-spell-ten.patch', 'commit': '123456789abc',
                              'file': 'driver.c', 'has': has}]
         (self.kernel / 'driver.c').write_text(DRIVER.replace('line 10', 'line ten # mainline'))
         assemble.git(self.kernel, 'commit', '--quiet', '--all', '--message', 'later')
@@ -60,10 +60,16 @@ class Assemble(KernelCase):
     def test_patch_that_the_kernel_already_has_is_left_out(self):
         self.merge_first_patch(has='line ten')
         tree = assemble.patched(self.base)
-        self.assertIn('already has 0001-driver-spell-ten.patch, as mainline commit 123456789abc',
+        self.assertIn('does not need 0001-driver-spell-ten.patch: it has mainline commit 123456789abc',
                       self.output.getvalue())
         self.assertIn('line ten # mainline', (tree / 'driver.c').read_text())
         self.assertTrue((tree / 'tests' / 'driver_kunit.c').exists())
+
+    def test_patch_that_a_kernel_does_not_need_says_why(self):
+        self.merge_first_patch(has='line ten')
+        self.base.unneeded[0]['because'] = 'it counts no lines'
+        assemble.patched(self.base)
+        self.assertIn('0001-driver-spell-ten.patch: it counts no lines\n', self.output.getvalue())
 
     def test_patch_that_the_kernel_does_not_have_is_not_left_out(self):
         self.merge_first_patch(has='line X')
@@ -195,8 +201,8 @@ class Layout(KernelCase):
         self.assertEqual(self.problems(), ['6.18: tests/driver_kunit.c is attached twice'])
 
     def test_merged_patch_that_does_not_exist_is_found(self):
-        self.base.merged = [{'patch': 'driver-gone.patch', 'commit': '', 'file': '', 'has': ''}]
-        self.assertIn('driver-gone.patch may be merged, which is no patch of the series',
+        self.base.unneeded = [{'patch': 'driver-gone.patch', 'commit': '', 'file': '', 'has': ''}]
+        self.assertIn('driver-gone.patch may not be needed, which is no patch of the series',
                       self.problems()[0])
 
     def test_patch_outside_the_series_is_found(self):

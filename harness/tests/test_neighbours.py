@@ -51,12 +51,12 @@ class Neighbours(KernelCase):
                          ['applies', 'applies', 'conflicts', 'applies'])
 
     def test_patch_that_mainline_has_otherwise_is_there(self):
-        self.base.merged = [{'patch': SPELL, 'commit': '123456789abc', 'file': 'driver.c',
+        self.base.unneeded = [{'patch': SPELL, 'commit': '123456789abc', 'file': 'driver.c',
                              'has': 'line X'}]
         self.neighbour('6.17.1', DRIVER.replace('line 10', 'line X'))
         self.record()
         self.assertEqual(self.lines()[0],
-                         'already there  driver-spell-ten: mainline commit 123456789abc')
+                         'already there  driver-spell-ten: it has mainline commit 123456789abc')
 
     def test_later_patch_meets_what_earlier_ones_left(self):
         text = (self.work / 'driver.c').read_text()
