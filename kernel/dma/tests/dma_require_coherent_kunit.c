@@ -8,8 +8,8 @@
  *	RAM |xx..x.....x......xx|   |xx....x.......xx|   ...
  *
  * of every range the first and the last ones that are not part of the kernel
- * image, and some from within. Nobody accesses them; a mapping with
- * DMA_ATTR_REQUIRE_COHERENT does not, either.
+ * image or the stack of the test, and some from within. Nobody accesses them; a
+ * mapping with DMA_ATTR_REQUIRE_COHERENT does not, either.
  *
  * This works for every device of every machine: one that is mapped directly,
  * with the obstacles that a driver or a platform can put up, and a PCI device
@@ -29,6 +29,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/sched/task_stack.h>
 #include <linux/swiotlb.h>
 #include <asm/sections.h>
 
@@ -125,10 +126,24 @@ static const struct obstacle_param {
 
 KUNIT_ARRAY_PARAM_DESC(obstacle, obstacle_params, desc);
 
-static bool is_kernel_image(phys_addr_t phys)
+/* What dma-debug reports: the image of the kernel, and the stack of the caller. */
+static bool is_never_mapped(phys_addr_t phys)
 {
-	return phys >= __pa_symbol(_stext) - PAGE_SIZE &&
-	       phys < __pa_symbol(_end);
+	void *stack = task_stack_page(current);
+	struct page *page;
+	unsigned long i;
+
+	if (phys >= __pa_symbol(_stext) - PAGE_SIZE && phys < __pa_symbol(_end))
+		return true;
+
+	for (i = 0; i < THREAD_SIZE; i += PAGE_SIZE) {
+		page = is_vmalloc_addr(stack + i) ? vmalloc_to_page(stack + i) :
+						    virt_to_page(stack + i);
+		if (page_to_phys(page) == phys)
+			return true;
+	}
+
+	return false;
 }
 
 static void add_sample(struct require_coherent_ctx *ctx, unsigned long pfn)
@@ -139,8 +154,7 @@ static void add_sample(struct require_coherent_ctx *ctx, unsigned long pfn)
 	if (!pfn_valid(pfn))
 		return;
 	ctx->last_page = max(ctx->last_page, phys);
-	/* dma-debug does not like the kernel to be mapped. */
-	if (is_kernel_image(phys) || ctx->nr_samples == NR_SAMPLES)
+	if (is_never_mapped(phys) || ctx->nr_samples == NR_SAMPLES)
 		return;
 
 	ctx->samples[ctx->nr_samples++].phys = phys;
@@ -217,8 +231,8 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		ctx->dev->bus_dma_limit = param->limit;
 		break;
 	case RAM_LIMIT:
-		if (is_kernel_image(ctx->last_page))
-			kunit_skip(test, "the last page of RAM has the kernel in it");
+		if (is_never_mapped(ctx->last_page))
+			kunit_skip(test, "the last page of RAM is the kernel's");
 		ctx->dev->bus_dma_limit = last_byte(ctx) - param->limit;
 		break;
 	case NOT_COHERENT:
