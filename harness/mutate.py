@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 from harness import assemble, boot, build, mutants, outcomes, packages, report, suites
 from harness.project import (CACHE, ROOT, Failure, Machine, cache_lock, default_machine_names,
-                             end_group, load_toml, machine_names, machines, main, relative, say)
+                             end_group, keep, load_toml, machine_names, machines, main, relative,
+                             say)
 
 PARTS = ROOT / 'harness' / 'mutant'
 RUNNER = PARTS / 'run_mutants.c'
@@ -209,9 +210,7 @@ class Mutated:
             new |= blamed(log, name, text, places)
         new -= self.refused
         self.refused |= new
-        self.refused_file.parent.mkdir(parents=True, exist_ok=True)
-        self.refused_file.write_text(json.dumps(sorted(self.number[mutant]
-                                                       for mutant in self.refused)))
+        keep(self.refused_file, json.dumps(sorted(self.number[mutant] for mutant in self.refused)))
         return len(new)
 
 
@@ -290,7 +289,7 @@ class MutatedKernel(build.Kernel):
 # Running a machine
 
 def converse(machine, kernel, archive, text, log, silence, hear):
-    """Boot a machine with a list, and hand on each line; how it ended if not by itself."""
+    """Boot a machine with a list, and hand on each line; 'end' if the guest ended by itself."""
     listed = kernel.with_list(archive, text, f'mutants-{log.stem}')
     command = boot.qemu(machine, boot.accelerator(machine, kernel.image), kernel.image, listed,
                         'kunit.autorun=0 oops=panic loglevel=5 -- run_mutants')
@@ -304,10 +303,11 @@ def converse(machine, kernel, archive, text, log, silence, hear):
             while True:
                 left = silence()
                 if left <= 0 or not ready.select(left):
-                    return 'hang'
+                    return 'hangs'
                 data = os.read(process.stdout.fileno(), 65536)
                 if not data:
-                    break
+                    # QEMU says the same of a guest that panics and of one that powers off.
+                    return 'end' if process.wait() == 0 else 'ends QEMU'
                 output.write(data)
                 output.flush()
                 *lines, rest = (rest + data.replace(b'\r', b'')).split(b'\n')
@@ -318,10 +318,10 @@ def converse(machine, kernel, archive, text, log, silence, hear):
         boot.running.discard(process)
         process.stdout.close()
         listed.unlink(missing_ok=True)
-    return 'end'
 
 
-SAID = re.compile(r'\bmutant: (.*)$')
+# Without its end a line was cut by the console, which prints it again.
+SAID = re.compile(r'\bmutant: (.*) \.$')
 
 
 class Survey:
@@ -432,8 +432,7 @@ def make_survey(machine, kernel, archive, suites, log):
                 described['unusable'][suite] = ' '.join(how) or wrong
         elif word == 'reached':
             counts = described['counts'].setdefault(words[0], {})
-            # The console may cut a line that it then prints again.
-            for number, count in re.findall(r' (\d+):(\d+)\b', said[1]):
+            for number, count in (word.split(':') for word in words[1:]):
                 counts[int(number)] = max(int(count), counts.get(int(number), 0))
         elif word == 'ended':
             state['done'] = True
@@ -451,11 +450,11 @@ def survey(machine, kernel, archive, suites, file_of):
     log = CACHE / 'log' / f'survey-{kernel.base.name}-{machine.name}.log'
     key = hashlib.sha256(repr((kernel.stamp(), machine.name, suites,
                                (ROOT / 'machines' / f'{machine.name}.toml').read_text(),
-                               build.program_text(RUNNER))).encode()).hexdigest()[:16]
+                               report.EXPECTED_SPLATS.read_text(), build.program_text(RUNNER))).encode()).hexdigest()[:16]
     kept = CACHE / 'mutate' / f'survey-{machine.name}-{key}.json'
     if not kept.exists():
         say(f'  {machine.name}: all suites without a mutant')
-        kept.write_text(json.dumps(make_survey(machine, kernel, archive, suites, log)))
+        keep(kept, json.dumps(make_survey(machine, kernel, archive, suites, log)))
     found = Survey(machine, json.loads(kept.read_text()), file_of)
     for suite, why in found.unusable.items():
         say(f'  {machine.name}: {suite} does not pass twice without a mutant, so it judges none: {why}')
@@ -498,10 +497,20 @@ class Verdicts:
         found['*'] = shared.hexdigest()[:12]
         return found
 
+    @functools.cache
+    def conditions(self, machine):
+        """Stands for what decides about a verdict besides the code and the tests."""
+        content = hashlib.sha256(MutatedKernel(self.mutated, Machine(machine).arch).fragment().encode())
+        for path in (ROOT / 'machines' / f'{machine}.toml', report.EXPECTED_SPLATS):
+            content.update(path.read_bytes())
+        return content.hexdigest()[:12]
+
     def of_suite(self, suite):
         return self.tests.get(suite.partition('.')[0], self.tests['*'])
 
     def take(self, entry):
+        if entry['conditions'] != self.conditions(entry['machine']):
+            return
         mutant = self.mutated.every[entry['number'] - 1]
         if entry['killed']:
             if entry['tests'] == self.of_suite(entry['suite']) \
@@ -529,11 +538,13 @@ class Verdicts:
 
     def kill(self, number, machine, suite, how, first):
         self.keep({'number': number, 'killed': True, 'machine': machine.name, 'suite': suite,
-                   'how': how, 'tests': self.of_suite(suite), 'first': first})
+                   'how': how, 'tests': self.of_suite(suite), 'first': first,
+                   'conditions': self.conditions(machine.name)})
 
     def survive(self, number, machine, suites, programs):
         self.keep({'number': number, 'killed': False, 'machine': machine.name, 'suites': suites,
-                   'programs': programs, 'tests': self.tests['*']})
+                   'programs': programs, 'tests': self.tests['*'],
+                   'conditions': self.conditions(machine.name)})
 
 
 class Hunt:
@@ -551,6 +562,9 @@ class Hunt:
         self.changed = threading.Condition()
         self.workers = 1
         self.boots = self.running = 0
+        # Those with which a machine has stopped to say anything once.
+        self.suspects = set()
+        self.stopped = False
 
     def next_chunk(self):
         """Mutants for one boot. What others may have left something for is the first in its own."""
@@ -563,8 +577,8 @@ class Hunt:
     def work(self):
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self.queue or not self.running)
-                if not self.queue:
+                self.changed.wait_for(lambda: self.queue or not self.running or self.stopped)
+                if not self.queue or self.stopped:
                     return
                 chunk = self.next_chunk()
                 self.boots += 1
@@ -589,8 +603,22 @@ class Hunt:
         self.queue.extend((number, CHECK) for number in numbers)
         self.workers = workers
         with ThreadPoolExecutor(workers) as pool:
-            for future in [pool.submit(self.work) for _ in range(workers)]:
-                future.result()
+            futures = [pool.submit(self.work) for _ in range(workers)]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                self.stop(futures)
+                raise
+
+    def stop(self, futures):
+        """End what is under way: nothing that happens to it is a verdict."""
+        with self.changed:
+            self.stopped = True
+            self.queue.clear()
+            self.changed.notify_all()
+        while wait(futures, 0.2).not_done:
+            boot.end_all()
 
 
 class Chunk:
@@ -620,12 +648,18 @@ class Chunk:
                 f'{" ".join(self.suites[number])}\n'
         how = converse(self.hunt.machine, self.hunt.kernel, self.hunt.archive, text, log,
                        self.patience, self.hear)
+        if self.hunt.stopped:
+            return []
         if self.ended:
             return [(number, 1) for number in self.doubtful]
         again = list(self.noticed)
         if self.current and not self.dirty:
             number, suite = self.current
-            if not again:
+            # What keeps the host busy, or ends QEMU, need not be the mutant.
+            if how != 'end' and number not in self.hunt.suspects:
+                self.hunt.suspects.add(number)
+                again.append(number)
+            elif not again:
                 self.kill(number, suite, self.last_words(how))
             else:
                 again.append(number)
@@ -648,8 +682,8 @@ class Chunk:
         return min(self.quiet, self.until - time.monotonic())
 
     def last_words(self, how):
-        if how == 'hang':
-            return 'hangs'
+        if how != 'end':
+            return how
         telling = list(filter(report.is_splat, self.lines)) or self.lines[-1:] \
             or ['ends the machine']
         return re.sub(r'^\[ *[\d.]+\] *', '', telling[0]).strip()[:100]
@@ -703,7 +737,8 @@ class Chunk:
     def wrong_outcome(self, suite):
         if not suite.startswith('/'):
             return None
-        found = outcomes.wrong(self.hunt.machine, report.outcomes(self.lines), complete=False)
+        found = outcomes.wrong(self.hunt.machine, report.outcomes(boot.without_replays(self.lines)),
+                               complete=False)
         return found[0] if found else None
 
 
@@ -725,7 +760,6 @@ class Run:
         names = {machine.name for machine in machines()}
         order = [*ORDER, *(name for name in machine_names() if name not in ORDER)]
         self.machines = [Machine(name) for name in order if name in names]
-        self.verdicts = Verdicts(self.mutated)
         self.surveys = {}
         self.narrowed = bool(pattern) or len(self.machines) < len(default_machine_names())
 
@@ -746,6 +780,7 @@ class Run:
             self.archives[arch] = kernel.pack_tests()
             first = next(machine for machine in self.machines if machine.arch == arch)
             boot.accelerator(first, kernel.image)
+        self.verdicts = Verdicts(self.mutated)
 
     def suites(self, arch, programs):
         expectation = report.Expectation(self.base, arch=arch)
@@ -838,7 +873,8 @@ class Conclusion:
         self.groups = groups
         self.problems = problems
         self.verdicts = verdicts
-        self.good = not (groups['survived'] or groups['unreached'] or problems)
+        self.good = bool(groups['killed']) and not (groups['survived'] or groups['unreached']
+                                                    or problems)
 
     def sentence(self):
         count = {name: len(found) for name, found in self.groups.items()}

@@ -33,6 +33,18 @@
 
 static int passed;
 
+/* A line for whoever reads the log; it has an end, since the console may cut it. */
+static void tell(const char *format, ...)
+{
+	char line[850];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	say("mutant: %s .", line);
+}
+
 static int put(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
@@ -41,7 +53,7 @@ static int put(const char *path, const char *text)
 	if (fd >= 0)
 		close(fd);
 	if (wrong)
-		say("mutant: cannot write %s", path);
+		tell("cannot write %s", path);
 	return wrong;
 }
 
@@ -59,7 +71,7 @@ static unsigned int get_number(const char *path)
 	FILE *file = fopen(path, "r");
 
 	if (!file || fscanf(file, "%u", &number) != 1)
-		say("mutant: cannot read %s", path);
+		tell("cannot read %s", path);
 	if (file)
 		fclose(file);
 	return number;
@@ -205,28 +217,28 @@ static size_t read_reached(unsigned int *counts)
 static void survey(const char *suite)
 {
 	static unsigned int before[MAX_MUTANTS], after[MAX_MUTANTS];
-	char failed[300], line[800];
+	char failed[300], line[600];
 	size_t nr, i, len = 0;
 	long start;
 	int wrong;
 
 	read_reached(before);
 	start = milliseconds();
-	say("mutant: survey %s", suite);
+	tell("survey %s", suite);
 	wrong = run_suite(suite, failed, sizeof(failed));
-	say("mutant: surveyed %s %ld %d %s %s", suite, milliseconds() - start, passed,
-	    wrong ? "failed" : "passed", wrong ? failed : "");
+	tell("surveyed %s %ld %d %s %s", suite, milliseconds() - start, passed,
+	     wrong ? "failed" : "passed", wrong ? failed : "");
 	nr = read_reached(after);
 	for (i = 0; i < nr; i++) {
 		if (after[i] != before[i])
 			len += snprintf(line + len, sizeof(line) - len, " %zu:%u", i,
 					after[i] - before[i]);
-		if (len > 700 || (len && i == nr - 1)) {
-			say("mutant: reached %s%s", suite, line);
+		if (len > 500 || (len && i == nr - 1)) {
+			tell("reached %s%s", suite, line);
 			len = 0;
 		}
 	}
-	say("mutant: survey done %s", suite);
+	tell("survey done %s", suite);
 }
 
 static char dirty[MAX_DIRTY][200];
@@ -239,14 +251,14 @@ static int check_clean(void)
 	int i;
 
 	for (i = 0; i < nr_dirty; i++) {
-		say("mutant: check %s", dirty[i]);
+		tell("check %s", dirty[i]);
 		if (run_suite(dirty[i], failed, sizeof(failed))) {
-			say("mutant: dirty %s %s", dirty[i], failed);
+			tell("dirty %s %s", dirty[i], failed);
 			return 1;
 		}
 	}
 	nr_dirty = nr_noticed = 0;
-	say("mutant: clean");
+	tell("clean");
 	return 0;
 }
 
@@ -313,7 +325,7 @@ static int try_mutant(char *words)
 	nr = order(words + used, suites);
 	for (i = 0; i < nr && !noticed; i++) {
 		suite = suites[i];
-		say("mutant: run %u %s", number, suite);
+		tell("run %u %s", number, suite);
 		start = milliseconds();
 		put_number(MUTANT "uses", 0);
 		put_number(MUTANT "limit", limit);
@@ -324,15 +336,15 @@ static int try_mutant(char *words)
 			snprintf(failed, sizeof(failed), "does not end");
 			noticed = 1;
 		}
-		say("mutant: %s %u %s %ld %s", noticed ? "killed" : "passed", number, suite,
-		    milliseconds() - start, noticed ? failed : "");
+		tell("%s %u %s %ld %s", noticed ? "killed" : "passed", number, suite,
+		     milliseconds() - start, noticed ? failed : "");
 		if (noticed) {
 			remember(suite);
 			make_recent(suite);
 		}
 	}
 	if (!noticed)
-		say("mutant: survived %u", number);
+		tell("survived %u", number);
 	return nr_noticed >= check && check_clean();
 }
 
@@ -354,6 +366,6 @@ int main(void)
 	}
 	if (!wrong && nr_dirty)
 		wrong = check_clean();
-	say("mutant: %s", wrong ? "ended dirty" : "ended");
+	tell("%s", wrong ? "ended dirty" : "ended");
 	return wrong;
 }

@@ -54,11 +54,13 @@ class Surveyed(Case):
 
     def test_a_line_that_was_cut(self):
         def converse(machine, kernel, archive, text, log, silence, hear):
-            for line in ('reached a.b 7:3 12:4 13:', 'reached a.b 7:3 12:41 13:2', 'ended'):
+            for line in ('survey a.b .', 'surveyed a.b 9', 'surveyed a.b 91 2 passed  .',
+                         'reached a.b 7:3 12:4', 'reached a.b 7:3 12:41 13:2 .', 'ended .'):
                 hear(f'[    1.000000] mutant: {line}')
         self.patch(mutate, 'converse', converse)
         described = mutate.make_survey(None, None, None, ['a.b'], None)
         self.assertEqual(described['counts'], {'a.b': {7: 3, 12: 41, 13: 2}})
+        self.assertEqual(described['times'], {'a.b': 91})
 
     def test_expected_warnings(self):
         lines = ['------------[ cut here ]------------', 'exceeded 7 overlapping mappings of cacheline',
@@ -127,14 +129,15 @@ class Told(Case):
         machine = types.SimpleNamespace(name='demo')
         self.hunt = types.SimpleNamespace(
             survey=mutate.Survey(machine, SURVEY, file_of), machine=machine, verdicts=verdicts,
-            programs=False, kernel=None, archive=None,
+            programs=False, kernel=None, archive=None, suspects=set(), stopped=False,
             group=lambda number: 'f' if number < 3 else 'g')
 
     def run_chunk(self, lines, how='end', chunk=((1, 6), (2, 6), (3, 6))):
         def converse(machine, kernel, archive, text, log, silence, hear):
             self.text = text
             for line in lines:
-                hear(f'[    1.000000] {line}')
+                whole = line.startswith('mutant: ') and not line.endswith('~')
+                hear(f'[    1.000000] {line.rstrip("~")}' + (' .' if whole else ''))
             return how
         self.patch(mutate, 'converse', converse)
         return mutate.Chunk(self.hunt, chunk).run(None)
@@ -175,10 +178,32 @@ class Told(Case):
         self.assertEqual(left, [(2, 6), (3, 6)])
         self.assertEqual(self.killed, {1: ('quick', 'Kernel panic - not syncing: x')})
 
-    def test_a_hang_kills(self):
-        left = self.run_chunk(['mutant: run 1 quick'], 'hang')
-        self.assertEqual(left, [(2, 6), (3, 6)])
-        self.assertEqual(self.killed, {1: ('quick', 'hangs')})
+    def test_a_second_hang_kills(self):
+        for how in ('hangs', 'ends QEMU'):
+            self.hunt.suspects.clear()
+            self.killed.clear()
+            left = self.run_chunk(['mutant: run 1 quick'], how)
+            self.assertEqual(left, [(1, 1), (2, 6), (3, 6)])
+            self.assertEqual(self.killed, {})
+            left = self.run_chunk(['mutant: run 1 quick'], how, left)
+            self.assertEqual(left, [(2, 6), (3, 6)])
+            self.assertEqual(self.killed, {1: ('quick', how)})
+
+    def test_lines_that_the_console_cuts(self):
+        left = self.run_chunk(['mutant: run 1~', 'mutant: run 1 quick', 'mutant: passed 1 qu~',
+                               'mutant: passed 1 quick 90 ', 'mutant: survived 1',
+                               'mutant: run 2 quick', 'mutant: killed 2 qu~',
+                               'mutant: killed 2 quick 90 case: 1', 'mutant: clean',
+                               'mutant: run 3 slow', 'mutant: passed 3 slow 10 ',
+                               'mutant: survived 3', 'mutant: end~', 'mutant: ended'])
+        self.assertEqual(left, [])
+        self.assertEqual(self.killed, {2: ('quick', 'case: 1')})
+        self.assertEqual(self.survived, [1, 3])
+
+    def test_what_is_stopped_is_no_verdict(self):
+        self.hunt.stopped, self.hunt.suspects = True, {1}
+        self.assertEqual(self.run_chunk(['mutant: run 1 quick'], 'ends QEMU'), [])
+        self.assertEqual(self.killed, {})
 
     def test_nothing_counts_before_the_suites_pass_again(self):
         left = self.run_chunk(['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 1',
@@ -196,7 +221,7 @@ class Told(Case):
 
     def test_one_alone_is_to_blame_if_nothing_more_is_heard(self):
         left = self.run_chunk(['mutant: run 1 quick', 'mutant: killed 1 quick 90 case: 1',
-                               'mutant: check quick'], 'hang')
+                               'mutant: check quick'], 'hangs')
         self.assertEqual(self.killed, {1: ('quick', 'case: 1')})
         self.assertEqual(left, [(2, 6), (3, 6)])
 
@@ -265,6 +290,30 @@ class Told(Case):
         hunt.run([1, 2], 2)
         self.assertEqual(hunt.boots, 3)
 
+    def test_a_worker_that_fails_stops_the_others(self):
+        running, ended = threading.Event(), threading.Event()
+
+        class Chunk:
+            def __init__(self, hunt, chunk):
+                self.number = chunk[0][0]
+
+            def run(self, log):
+                if self.number == 1:
+                    running.wait(10)
+                    raise project.Failure('demo did not begin')
+                running.set()
+                ended.wait(2)
+                return []
+
+        self.patch(mutate, 'Chunk', Chunk)
+        self.patch(mutate.boot, 'end_all', ended.set)
+        base = types.SimpleNamespace(name='demo')
+        hunt = mutate.Hunt(self.hunt.survey, types.SimpleNamespace(base=base), None,
+                           self.hunt.verdicts, False)
+        self.fails('demo did not begin', hunt.run, range(1, 100), 2)
+        self.assertEqual(hunt.boots, 2)
+        self.assertTrue(ended.is_set())
+
     def test_a_machine_that_does_not_begin(self):
         self.fails('demo did not begin', self.run_chunk, ['Kernel panic'])
 
@@ -275,8 +324,11 @@ MUTANT = mutants.Mutant('a.c', 'f', 3, 'without g();', (0, 4))
 class Kept(Case):
     """Verdicts of an earlier run."""
 
+    CONDITIONS = 'warm and dry'
+
     def verdicts(self, *entries):
         self.patch(mutate, 'CACHE', self.scratch)
+        self.patch(mutate.Verdicts, 'conditions', lambda *_: self.CONDITIONS)
         (self.scratch / 'mutate').mkdir(exist_ok=True)
         mutated = types.SimpleNamespace(
             base=types.SimpleNamespace(new_files=lambda: []), digest='d', every=[MUTANT],
@@ -285,12 +337,19 @@ class Kept(Case):
         before.path.unlink(missing_ok=True)
         for first in entries:
             before.kill(1, types.SimpleNamespace(name='demo'), 'quick', 'case: 1', first)
+        self.mutated = mutated
         return mutate.Verdicts(mutated)
 
     def test_killed(self):
         self.listed = False
         self.assertEqual(list(self.verdicts(False).killed), [MUTANT])
         self.assertEqual(list(self.verdicts().killed), [])
+
+    def test_killed_on_a_machine_that_has_changed(self):
+        self.listed = False
+        self.verdicts(False)
+        self.CONDITIONS = 'cold and wet'
+        self.assertEqual(list(mutate.Verdicts(self.mutated).killed), [])
 
     def test_killed_for_all_that_a_reason_says(self):
         self.listed = True
