@@ -14,6 +14,8 @@ MEANING = {
     'coherent': ('mapped, coherent', 'mapped, coherent'),
     'bounces': ('refused: ', 'mapped, stale data'),
     'revoked': ('mapped, revoked in time', 'mapped, revoked in time'),
+    # For a device that has a route to the memory, but none that the machine emulates.
+    'revoked unused': ('mapped, not used, revoked in time', 'mapped, not used, revoked in time'),
     'unreachable': ('refused: ', 'refused: '),
 }
 
@@ -101,8 +103,8 @@ def conclusion(tables):
     text = (f'Of {len(asked)} mappings that have to be coherent, the stock kernel gave {stale} '
             f'stale data without an error; the series refused {refused} and mapped '
             f'{len(asked) - refused} coherently')
-    revoked = sum('revoked in time' in after for _, (_, after) in results)
-    before = sum('revoked in time' in before for _, (before, _) in results)
+    revoked = sum('mapped, revoked in time' in after for _, (_, after) in results)
+    before = sum('mapped, revoked in time' in before for _, (before, _) in results)
     if revoked:
         text += (f', and of the memory of a device {revoked} importers had it until it was taken '
                  f'back, which the stock kernel can do for {before}')

@@ -20,6 +20,8 @@ SPLATS = re.compile('|'.join((
     r'kmemleak:', r'INFO: (?:task|rcu|possible|lockdep|trying)', r'possible circular locking',
     r'suspicious RCU', r'sleeping function called', r'scheduling while atomic', r'DMA-API:',
     r'Unable to handle kernel', r'unchecked MSR', r'swiotlb buffer is full',
+    # Not those of an SMMU: see "revoked unused" in machines/arm64-smmu.toml.
+    r'DMAR: .*\bfault\b',
     # What sanitizers say, also of themselves when they cannot go on.
     r'\bBUG \S.*\((?:Not t|T)ainted', r'pagealloc: ', r'ODEBUG: ', r'refcount_t: ',
     r'list_(?:add|del) corruption', r'usercopy: Kernel memory', r'kcsan: .*(?:fail|improperly)',

@@ -5,7 +5,7 @@ from harness import outcomes, project
 from harness.tests import Case
 
 COHERENT, STALE, REFUSED = 'mapped, coherent', 'mapped, stale data: wrote 1', 'refused: no (EIO)'
-REVOKED = 'mapped, revoked in time'
+REVOKED, UNUSED = 'mapped, revoked in time', 'mapped, not used, revoked in time'
 LOW, HIGH, PEER = 'within the DMA mask', 'above the 28-bit DMA mask', 'below one switch'
 
 
@@ -20,11 +20,13 @@ class Expected(Case):
         super().setUp()
         self.machine = types.SimpleNamespace(name='demo', expect={
             LOW: 'coherent', HIGH: 'bounces', PEER: 'revoked', 'no route': 'unreachable',
+            'host bridge': 'revoked unused',
             f'range of an HMM mirror, {LOW}': 'unreachable'})
         self.right = [
             outcome(LOW, 'none', COHERENT), outcome(LOW, 'REQUIRE_COHERENT', COHERENT),
             outcome(HIGH, 'none', STALE), outcome(HIGH, 'REQUIRE_COHERENT', REFUSED),
             outcome(PEER, 'none', REVOKED), outcome('no route', 'none', REFUSED),
+            outcome('host bridge', 'none', UNUSED),
             outcome(LOW, 'HMM', REFUSED, 'range of an HMM mirror')]
 
     def test_all_as_it_should_be(self):
@@ -32,7 +34,7 @@ class Expected(Case):
 
     def test_each_other_result_is_a_problem(self):
         for number, right in enumerate(self.right):
-            for result in {COHERENT, STALE, REFUSED, REVOKED} - {right['result']}:
+            for result in {COHERENT, STALE, REFUSED, REVOKED, UNUSED} - {right['result']}:
                 found = list(self.right)
                 found[number] = dict(right, result=result)
                 self.assertEqual(len(outcomes.wrong(self.machine, found)), 1, found[number])
@@ -100,7 +102,8 @@ class Verdict(Case):
             [outcome(LOW, 'none', STALE), outcome(LOW, 'REQUIRE_COHERENT', STALE),
              outcome(LOW, 'HMM', COHERENT), outcome(PEER, 'none', 'cannot be exported')],
             [outcome(LOW, 'none', STALE), outcome(LOW, 'REQUIRE_COHERENT', REFUSED),
-             outcome(LOW, 'HMM', COHERENT), outcome(PEER, 'none', REVOKED)])
+             outcome(LOW, 'HMM', COHERENT), outcome(PEER, 'none', REVOKED),
+             outcome('host bridge', 'none', UNUSED)])
         text = outcomes.conclusion([table])
         self.assertIn('Of 2 mappings that have to be coherent, the stock kernel gave 1 stale', text)
         self.assertIn('the series refused 1 and mapped 1 coherently', text)

@@ -174,6 +174,7 @@ class Reading(Case):
                      'Unable to handle kernel paging request', 'INFO: task init:1 blocked',
                      'Kernel panic - not syncing', 'harness: load /modules/x.ko: No such file',
                      'BUG: sleeping function called from invalid context',
+                     'DMAR: [DMA Write NO_PASID] Request device [00:01.0] fault addr 0x1000',
                      '(XEN) Panic on CPU 0:', '(XEN) Hardware Dom0 crashed: rebooting machine'):
             self.assert_failure(self.report(KERNEL, line, USER), line)
 
@@ -218,7 +219,8 @@ class Reading(Case):
         self.assertEqual(self.report(line, KERNEL, USER).failures(), [])
 
     def test_harmless_lines(self):
-        line = ('DMA-API: preallocated 65536 debug entries\nDMA-API: debugging enabled by kernel config\n'
+        line = ('DMAR: Host address width 39\nDMAR: default domain\n'
+                'DMA-API: preallocated 65536 debug entries\nDMA-API: debugging enabled by kernel config\n'
                 'DMA-API: dma_debug_entry pool grown to 131072 (200%)\n'
                 'kmemleak: Kernel memory leak detector initialized (mem pool available: 15)\n'
                 'kmemleak: Automatic memory scanning thread started')

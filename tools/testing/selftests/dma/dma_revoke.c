@@ -782,6 +782,8 @@ static void try_route(struct __test_metadata *_metadata, const struct device *de
 		result = "mapped, still in reach when revoked";
 	else if (revoked || difference >= 0)
 		result = "mapped, not as it should be";
+	else if (!device->works)
+		result = "mapped, not used, revoked in time";
 	else
 		result = "mapped, revoked in time";
 	print_outcome(MAPPING, route_names[device->route], "none", "%s", result);
