@@ -19,8 +19,8 @@ from pathlib import Path
 
 from harness import assemble, coccinelle, compilers, packages, report
 from harness.history import digest
-from harness.project import (CACHE, JOBS, ROOT, Base, Failure, cache_lock, main, output_of,
-                             run, say, show_problems)
+from harness.project import (CACHE, JOBS, ROOT, Base, Failure, cache_lock, keep, main,
+                             output_of, run, say, show_problems)
 
 # The findings that are right to be there.
 ACCEPTED = ROOT / 'harness' / 'analysers.toml'
@@ -41,10 +41,9 @@ def contents(tree, names):
 def kept(what, keys, make):
     """What is kept by a key for each name; make() returns it for the names that lack it."""
     store = CACHE / 'analysed' / what
-    store.mkdir(parents=True, exist_ok=True)
     lacking = [name for name, key in keys.items() if not (store / key).exists()]
     for name, findings in (make(lacking) if lacking else {}).items():
-        (store / keys[name]).write_text(json.dumps(findings))
+        keep(store / keys[name], json.dumps(findings))
     return {name: json.loads((store / key).read_text()) for name, key in keys.items()}
 
 
@@ -216,10 +215,8 @@ def documents(tree, touched):
     names = {name for name in touched if name.startswith('Documentation/')
              and name.endswith('.rst')}
     pattern = '|'.join(re.escape(name) for name in touched if name.endswith(('.c', '.h')))
-    done = subprocess.run(['git', '-C', str(tree), 'grep', '--files-with-matches', '-E',
-                           rf'^\.\. kernel-doc:: *({pattern})$', '--', 'Documentation/*.rst'],
-                          capture_output=True, text=True)
-    return sorted(names | set(done.stdout.splitlines()))
+    return sorted(names | set(assemble.files_with(
+        tree, rf'^\.\. kernel-doc:: *({pattern})$', '--', 'Documentation/*.rst')))
 
 
 def lay_out(tree, names, scratch):

@@ -23,40 +23,49 @@ class Elsewhere(compilers.Partial):
         """What would be found missing when the kernel is linked."""
         nm = build.ARCH[self.arch]['cross'] + 'nm'
         return ''.join(f'{name}: error: {symbol} is not in a kernel\n' for name in objects
-                       if (self.dir / name).exists()
                        for symbol in DIVISION.findall(output_of([nm, str(self.dir / name)])))
 
 
 def compiled(base, arch, with_series, sources):
-    """The objects that there are, and what the compiler says of them."""
+    """The objects that there are, those that fail, and what the compiler says of them."""
     kernel = Elsewhere(base, arch, with_series)
     kernel.prepare()
     objects = kernel.enabled(sources)
     for name in objects:
         (kernel.dir / name).unlink(missing_ok=True)
+    if not objects:
+        raise Failure(f'{kernel.name} compiles none of the files that the series touches')
     text = kernel.compile(objects)
-    return objects, text + '\n' + kernel.divisions(objects)
+    made = [name for name in objects if (kernel.dir / name).exists()]
+    return made, [name for name in objects if name not in made], \
+        text + '\n' + kernel.divisions(made)
 
 
 def check(base, tree, arches=ARCH):
     """No architecture has a warning or error that it does not have without the series."""
-    problems = []
+    problems, counts = [], {}
     sources = compilers.touched_sources(tree)
     ours = set(base.new_files())
     for arch in arches:
-        objects, after = compiled(base, arch, True, sources)
-        _, before = compiled(base, arch, False, [name for name in sources if name not in ours])
-        say(f'  {base.name}: {len(objects)} of {len(sources)} files compiled for {arch}')
+        objects, lost, after = compiled(base, arch, True, sources)
+        _, lost_before, before = compiled(base, arch, False,
+                                          [name for name in sources if name not in ours])
+        counts[arch] = len(objects)
+        say(f'  {base.name}: {len(objects)} of {len(sources)} files compiled for {arch}'
+            + f'; not even without the series: {", ".join(lost_before)}' * bool(lost_before))
+        problems += [f'{base.name} {arch}: {name} is not compiled' for name in lost
+                     if name not in lost_before]
         problems += compilers.new_warnings(f'{base.name} {arch}', before, after)
-    return problems
+    return problems, counts
 
 
 def result(base):
     """One sentence for the record."""
-    problems = check(base, assemble.patched(base))
+    problems, counts = check(base, assemble.patched(base))
     if problems:
         raise Failure('\n'.join(problems))
-    return f'no new warning for {", ".join(ARCH)}'
+    return 'no new warning, of files compiled: ' + ', '.join(
+        f'{count} for {arch}' for arch, count in counts.items())
 
 
 def command(name, *arches):
@@ -66,7 +75,7 @@ def command(name, *arches):
     packages.ensure(packages.BUILD, packages.CROSS)
     with cache_lock():
         base = Base(name)
-        problems = check(base, assemble.patched(base), arches or ARCH)
+        problems, _ = check(base, assemble.patched(base), arches or ARCH)
     return show_problems(problems)
 
 

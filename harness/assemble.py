@@ -30,6 +30,16 @@ def git(repo, *arguments, identity=IDENTITY, environment=(), **options):
                       *arguments], env=environment, **options)
 
 
+def files_with(repo, pattern, *arguments):
+    """The files that git grep finds the pattern in."""
+    done = subprocess.run(['git', '-C', str(repo), 'grep', '--files-with-matches', '-E', pattern,
+                           *arguments], capture_output=True, text=True)
+    # It ends with 1 if there are none.
+    if done.returncode > 1:
+        raise Failure(f'{repo} is no git tree of a kernel: {done.stderr.strip()}')
+    return done.stdout.splitlines()
+
+
 def tree_version(tree):
     """What a kernel tree says it is, for instance 6.18.15."""
     try:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from harness import assemble, build, compilers, history, packages, passes
-from harness.project import CACHE, Base, Failure, cache_lock, main, say, show_problems
+from harness.project import CACHE, Base, Failure, cache_lock, keep, main, say, show_problems
 
 # Each option that is turned off, with what selects it and has to go, too.
 WITHOUT = {
@@ -144,7 +144,7 @@ class Walk:
         own = commit.part(lambda name: name == source or name.endswith('.c')
                           and str(Path(name).parent.parent) == inner)
         step = self.step(option)
-        return CACHE / 'bisect' / 'objects' / history.digest(
+        return CACHE / 'bisect' / f'objects-{history.digest(sorted(WITHOUT))[:8]}' / history.digest(
             self.series.start.tree, source, own, commit.part(is_shared), self.fragments[step.name],
             self.compilers, build.REPRODUCIBLE)
 
@@ -167,9 +167,7 @@ class Walk:
             found = {'off': off, 'said': sorted(compilers.normalise(said.get(source, '')))}
             if not option:
                 found['depends'] = step.depends(source) if source in said else list(WITHOUT)
-            path = paths[source]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(found))
+            keep(paths[source], json.dumps(found))
         self.compiled += len(said)
 
     def show(self, commit, unknown):
@@ -236,11 +234,11 @@ def compile_commits(base, last=None):
         forced |= stuck
         problems += [f'{base.name}: "{commit.subject}" {name_of(options)}: {problem}'
                      for problem, options in sorted(found.items())]
-    off = [option for option in WITHOUT if option not in forced]
+    problems += [f'{base.name}: {option} cannot be turned off: what selects it?'
+                 for option in sorted(forced)]
     say(f'  {base.name}: {len(commits)} commits compiled with everything and without '
-        f'{", ".join(off)}' + (f'; {", ".join(sorted(forced))} cannot be turned off' * bool(forced))
-        + f'; {walk.compiled} objects were new')
-    return problems, 1 + len(off)
+        f'{", ".join(WITHOUT)}; {walk.compiled} objects were new')
+    return problems, 1 + len(WITHOUT)
 
 
 def check(base, last=None):

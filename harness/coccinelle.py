@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import packages
+from harness import assemble, packages
 from harness.project import JOBS, ROOT, Failure, load_toml, main, relative, say, show_problems
 
 SCRIPT = 'scripts/coccinelle/api/dma_require_coherent.cocci'
@@ -55,13 +55,7 @@ def not_parsed(tree, name):
 
 def users(tree):
     """The files that the semantic patch can have something to say of."""
-    command = ['git', '-C', str(tree), 'grep', '--files-with-matches', '--word-regexp', ATTRIBUTE,
-               '--', '*.c', '*.h']
-    done = subprocess.run(command, capture_output=True, text=True)
-    # It ends with 1 if there are none.
-    if done.returncode > 1:
-        raise Failure(f'{tree} is no git tree of a kernel: {done.stderr.strip()}')
-    return done.stdout.splitlines()
+    return assemble.files_with(tree, rf'\b{ATTRIBUTE}\b', '--', '*.c', '*.h')
 
 
 def of_tree(tree):

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from harness import assemble
-from harness.assemble import git
-from harness.project import CACHE, Failure
+from harness.assemble import files_with, git
+from harness.project import CACHE, keep
 
 # They say how a kernel is built, whatever it is built from.
 BUILD = re.compile(r'(?:^|/)(?:Kconfig[^/]*|Makefile[^/]*|Kbuild[^/]*)$')
@@ -95,12 +95,8 @@ class Series:
 
     def grep(self, commit, pattern, *paths):
         """The files at a commit that have a line like that."""
-        try:
-            found = git(self.repo, 'grep', '-lE', pattern, commit.name, '--', *paths)
-        except Failure:
-            # git grep fails if there is none.
-            return set()
-        return {line.partition(':')[2] for line in found.splitlines()}
+        found = files_with(self.repo, pattern, commit.name, '--', *paths)
+        return {line.partition(':')[2] for line in found}
 
     def including(self, commit, names, kind):
         """The files of a kind in the touched directories that include one of the headers."""
@@ -155,6 +151,5 @@ class Series:
         cached = CACHE / 'bisect' / 'affected' / digest(
             self.before(commit).tree, commit.tree, self.directories, sorted(self.sources))
         if not cached.exists():
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            cached.write_text(json.dumps(self.find_affected(commit)))
+            keep(cached, json.dumps(self.find_affected(commit)))
         return [set(names) for names in json.loads(cached.read_text())]

@@ -8,8 +8,8 @@ import sys
 
 from harness import (assemble, build, fetch, history, packages, proof, prove, readme,
                      report, suites)
-from harness.project import (CACHE, ROOT, Base, Failure, Machine, cache_lock, machines, main,
-                             say, show_problems)
+from harness.project import (CACHE, ROOT, Base, Failure, Machine, cache_lock, keep, machines,
+                             main, say, show_problems)
 
 # All ways in which a mapping is made; what the others add, make test boots.
 MACHINES = ('x86_64-direct', 'x86_64-swiotlb', 'x86_64-iommu', 'x86_64-switch', 'xen',
@@ -74,8 +74,7 @@ class Images:
         used, image = kernel.used(), fetch.sha256(kernel.image)
         self.known.append({'used': used, 'content': self.content(commit, set(used)),
                            'image': image})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self.known))
+        keep(self.path, json.dumps(self.known))
         return image
 
 

@@ -66,6 +66,14 @@ def load_toml(path, *needed):
     return description
 
 
+def keep(path, text):
+    """Write a file of the cache, which is there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    part.write_text(text)
+    part.replace(path)
+
+
 class Base:
     """One kernel the series is for, as described by series/<name>/base.toml."""
 
@@ -86,6 +94,10 @@ class Base:
         self.packaging = description.get('packaging', [])
         # Patches that other releases of the base may not need.
         self.unneeded = description.get('unneeded', [])
+        for entry in self.unneeded:
+            if not {'patch', 'file', 'has'} <= set(entry) or not {'commit', 'because'} & set(entry):
+                raise Failure(f'{relative(self.dir / "base.toml")}: an entry of "unneeded" needs '
+                              f'patch, file, has, and commit or because: {entry}')
         # The commits of mainline that a patch corresponds to.
         self.mainline = description.get('mainline', {})
 
@@ -118,6 +130,8 @@ class Base:
                                   f'{relative(path)}, which does not exist')
                 content.update(f'{path.relative_to(self.root)}\0'.encode())
                 content.update(path.read_bytes())
+        for entry in self.unneeded:
+            content.update(repr(sorted(entry.items())).encode())
         return content.hexdigest()[:16]
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 
 from harness import cost, record
-from harness.project import (ROOT, Base, Machine, base_names, default_machine_names,
+from harness.project import (ROOT, Base, Failure, Machine, base_names, default_machine_names,
                              machine_names, main, without_number)
 
 README = ROOT / 'README.md'
@@ -75,8 +75,11 @@ def current(text):
     """The text of the README with its tables made anew."""
     for name, table in TABLES.items():
         block = f'<!-- {name} -->\n' + '\n'.join(table()) + f'\n<!-- end of {name} -->'
-        text = re.sub(rf'<!-- {name} -->.*?<!-- end of {name} -->', lambda _: block, text,
-                      flags=re.S)
+        text, count = re.subn(rf'<!-- {name} -->.*?<!-- end of {name} -->',
+                              lambda _, block=block: block, text, flags=re.S)
+        if count != 1:
+            raise Failure(f'README.md needs one pair of comments "{name}" and "end of {name}", '
+                          f'for the table between them')
     return text
 
 

@@ -20,7 +20,7 @@ def sanitized(kind):
     return lambda base: suites.result(base, default_machines(), kind)
 
 
-# Each returns a sentence, or None if it is not for the base; those first that take least.
+# Each returns a sentence, or None if there is nothing to check of the base; those first that take least.
 CHECKS = {
     'architectures': architectures.result,
     'distributions': debian.result,
@@ -63,16 +63,19 @@ def command():
     with cache_lock():
         for base in bases:
             for name in chosen:
-                start = time.monotonic()
+                start, digest = time.monotonic(), base.digest()
                 text, good = run_check(base, name)
                 failed = failed or not good
                 if not text:
+                    say(f'{base.name} {name}: there is none for this base')
                     continue
                 say(f'{base.name} {name}: {text} ({time.monotonic() - start:.0f} s)')
                 if at:
+                    if base.digest() != digest:
+                        raise Failure(f'the series for {base.name} changed while this ran, so the '
+                                      f'result is not kept')
                     record.keep(base, name, text, at)
-    if at:
-        readme.update()
+                    readme.update()
     return failed
 
 

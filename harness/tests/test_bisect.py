@@ -150,10 +150,17 @@ class Bisect(KernelCase):
         self.assertIn('compile commit 1 of 2, "driver: spell ten": 1 file\n',
                       self.output.getvalue())
 
-    def test_option_that_stays_on_is_said(self):
+    def test_option_that_stays_on_is_a_problem(self):
         self.patch(Fake, 'forced', ('XEN',))
+        self.assertEqual(bisect.check(self.base),
+                         ['6.18: XEN cannot be turned off: what selects it?'])
+
+    def test_what_another_option_matters_to_is_not_known(self):
         bisect.check(self.base)
-        self.assertIn('XEN cannot be turned off', self.output.getvalue())
+        self.patch(bisect, 'WITHOUT', {**bisect.WITHOUT, 'DEMO': ()})
+        Fake.log.clear()
+        bisect.check(self.base)
+        self.assertIn((None, ['driver.c']), Fake.log)
 
 
 class Record(KernelCase):

@@ -2,7 +2,8 @@
 import types
 
 from harness import (analysers, assemble, bisect, build, check, coccinelle, compilers, fetch,
-                     proof)
+                     proof, readme)
+from harness.project import Base, Failure, base_names
 from harness.tests import Case
 
 
@@ -46,7 +47,6 @@ class Everything(Case):
         for name in ('stock', 'patched'):
             self.patch(assemble, name, lambda base: self.scratch)
         self.patch(fetch, 'given', lambda: None)
-        self.patch(proof, 'problems', lambda base: [f'{base.name} unproven'])
         for module in (coccinelle, compilers, analysers):
             self.patch(module, 'check', lambda base, tree, *stock, name=module.__name__:
                        [f'{name} {tree}'])
@@ -55,7 +55,30 @@ class Everything(Case):
         found = [f'harness.{name} {self.scratch}'
                  for name in ('coccinelle', 'compilers', 'analysers')]
         self.assertEqual(check.check_base(base),
-                         ['demo unproven', *found, 'demo does not build'])
+                         [*found, 'demo does not build'])
+
+    def test_repository(self):
+        self.assertEqual(check.check_repository([Base(name) for name in base_names()]), [])
+
+    def test_what_is_wrong_with_the_repository(self):
+        self.patch(check, 'check_layout', lambda bases: ['layout'])
+        self.patch(check, 'check_mail', lambda base: [f'{base.name} has no sender'])
+        self.patch(analysers, 'check_project', lambda: ['pyflakes'])
+        self.patch(readme, 'is_stale', lambda: True)
+        self.patch(proof, 'problems', lambda base: [f'{base.name} unproven'])
+        found = check.check_repository([types.SimpleNamespace(name='demo')])
+        self.assertEqual(found[:2] + found[3:], ['layout', 'pyflakes', 'demo has no sender',
+                                                 'demo unproven'])
+        self.assertIn('README.md are stale', found[2])
+
+
+class Tables(Case):
+    def test_table_without_its_place(self):
+        text = readme.README.read_text()
+        self.assertEqual(readme.current(readme.current(text)), readme.current(text))
+        for lost in ('<!-- cost -->', '<!-- end of results -->'):
+            with self.assertRaises(Failure):
+                readme.current(text.replace(lost, ''))
 
 
 class Selftests(Case):

@@ -84,13 +84,39 @@ class Architectures(Case):
 
         def compiled(base, arch, with_series, sources):
             asked.append(sources)
-            return ['a.o'], said[with_series]
+            return ['a.o'], lost[with_series], said[with_series]
+        lost = {True: ['b.o', 'c.o'], False: ['c.o']}
         self.patch(architectures, 'compiled', compiled)
         self.patch(compilers, 'touched_sources', lambda tree: ['a.c', 'new.c'])
         base = types.SimpleNamespace(name='demo', new_files=lambda: ['new.c'])
         self.assertEqual(architectures.check(base, self.scratch, ['arm']),
-                         ['demo arm: a.c: warning: size_t'])
+                         (['demo arm: b.o is not compiled', 'demo arm: a.c: warning: size_t'],
+                          {'arm': 1}))
         self.assertEqual(asked, [['a.c', 'new.c'], ['a.c']])
+
+    def test_objects_that_are_not_made(self):
+        class Kernel:
+            name, dir = 'demo for arm', self.scratch
+
+            def __init__(self, *_):
+                pass
+
+            def prepare(self):
+                pass
+
+            def enabled(self, sources):
+                return [name.replace('.c', '.o') for name in sources]
+
+            def compile(self, objects):
+                (self.dir / objects[0]).touch()
+                return 'b.c:1:1: error: no'
+
+            def divisions(self, objects):
+                return ''
+        self.patch(architectures, 'Elsewhere', Kernel)
+        self.assertEqual(architectures.compiled(None, 'arm', True, ['a.c', 'b.c'])[:2],
+                         (['a.o'], ['b.o']))
+        self.fails('demo for arm compiles none', architectures.compiled, None, 'arm', True, [])
 
     def test_division_that_no_kernel_has(self):
         base = types.SimpleNamespace(name='demo', dir=self.scratch, new_files=lambda: [])
@@ -99,9 +125,7 @@ class Architectures(Case):
         self.patch(architectures, 'output_of',
                    lambda command: '         U __udivdi3\n00000000 T __divdi3_user\n')
         kernel = architectures.Elsewhere(base, 'i386')
-        kernel.dir.mkdir()
-        (kernel.dir / 'a.o').touch()
-        self.assertEqual(kernel.divisions(['a.o', 'not_made.o']),
+        self.assertEqual(kernel.divisions(['a.o']),
                          'a.o: error: __udivdi3 is not in a kernel\n')
 
     def test_unknown_architecture_is_one_sentence(self):

@@ -48,6 +48,16 @@ class Asking(Case):
         self.patch(project, 'ROOT', self.scratch)
         self.fails('slow.toml: "when" is one of always, verify', project.Machine, 'slow')
 
+    def test_entry_that_lacks_something_is_one_sentence(self):
+        (self.scratch / 'series' / 'demo').mkdir(parents=True)
+        path = self.scratch / 'series' / 'demo' / 'base.toml'
+        text = 'version = "1.2.3"\nsource = []\n[[unneeded]]\npatch = "a"\nfile = "b"\nhas = "c"\n'
+        path.write_text(text)
+        self.fails('needs patch, file, has, and commit or because', project.Base, 'demo',
+                   self.scratch)
+        path.write_text(text + 'because = "d"\n')
+        self.assertEqual(project.Base('demo', self.scratch).unneeded[0]['because'], 'd')
+
     def test_missing_kernel_is_one_sentence(self):
         done = self.command('tree', 'BASE=6.18', 'KERNEL=/nonexistent')
         self.assertNotEqual(done.returncode, 0)

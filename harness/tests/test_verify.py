@@ -18,7 +18,8 @@ class Verify(Case):
     def setUp(self):
         super().setUp()
         self.kept = {}
-        base = types.SimpleNamespace(name='demo')
+        self.digest = '0123'
+        base = types.SimpleNamespace(name='demo', digest=lambda: self.digest)
         self.patch(verify, 'asked', lambda *arguments: [base])
         self.patch(verify, 'CHECKS', {'good': lambda base: 'all is well',
                                       'bad': refuse, 'none': lambda base: None})
@@ -45,6 +46,21 @@ class Verify(Case):
         self.assertTrue(verify.command())
         self.assertEqual(self.kept, {'good': 'all is well',
                                      'bad': 'FAILED: 3 of 4 mutants survived'})
+
+    def test_keeps_nothing_of_a_series_that_changes(self):
+        def change(base):
+            self.digest = '4567'
+            return 'all is well'
+        verify.CHECKS['good'] = change
+        os.environ.update(RECORD='1', CHECK='good')
+        self.fails('the series for demo changed while this ran', verify.command)
+        self.assertEqual(self.kept, {})
+
+    def test_what_a_base_has_none_of(self):
+        os.environ.update(RECORD='1', CHECK='none')
+        self.assertFalse(verify.command())
+        self.assertIn('demo none: there is none for this base', self.output.getvalue())
+        self.assertEqual(self.kept, {})
 
     def test_keeps_nothing_unasked(self):
         verify.command()
