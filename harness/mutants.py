@@ -102,6 +102,21 @@ def functions(tokens):
         at += 1
 
 
+DEFINE = re.compile(r'[ \t]*#[ \t]*define[ \t]+(\w+)(?:\([^)]*\))?')
+
+
+def macros(text):
+    """The name of each macro that is defined, and the tokens of what it stands for."""
+    for match in TOKEN.finditer(text):
+        found = match.lastgroup == 'directive' and DEFINE.match(match[0])
+        if found:
+            start, end = match.start() + found.end(), match.end()
+            body = [token._replace(start=token.start + start, end=token.end + start)
+                    for token in tokenize(text[start:end])]
+            if body:
+                yield found[1], [*body, Token('op', ';', end, end)]
+
+
 PAIRS = {'(': ')', '[': ']', '{': '}'}
 
 
@@ -484,7 +499,24 @@ class Writer:
             if self.changed(first, last):
                 self.function = name
                 Parser(self.tokens, first, self).block()
+        # Who uses those of headers may need them to be constant.
+        for name, tokens in macros(self.source) if self.name.endswith('.c') else ():
+            self.read_macro(name, tokens)
         return self
+
+    def read_macro(self, name, tokens):
+        """What a macro stands for, if that is an expression."""
+        kept, self.tokens, self.function = self.tokens, tokens, f'#define {name}'
+        last = len(tokens) - 2
+        if self.changed(0, last):
+            parser = Parser(tokens, 0, self)
+            try:
+                node = parser.expression()
+                parser.take(';')
+                self.value(node)
+            except Cannot as why:
+                self.not_parsed(0, last, str(why))
+        self.tokens = kept
 
     # Where things are
 

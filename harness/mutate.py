@@ -55,7 +55,8 @@ Killed = collections.namedtuple('Killed', 'machine suite how')
 
 
 def name_of(mutant):
-    return f'{mutant.file}:{mutant.line}: {mutant.function}(): {mutant.what}'
+    function = mutant.function + '()' * (not mutant.function.startswith('#'))
+    return f'{mutant.file}:{mutant.line}: {function}: {mutant.what}'
 
 
 # What to break

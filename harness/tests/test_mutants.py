@@ -97,7 +97,20 @@ class Found(Case):
         self.assertEqual(whats('for_each(a, b)\ng();\n'), ['without g();'])
 
     def test_comments_and_directives(self):
-        self.assertEqual(whats('/* if (x) */\n#define Y (1 + 2)\na = b; // 3\n'), ['without a = b;'])
+        self.assertEqual(whats('/* if (x) */\n#if 1 + 2\na = b; // 3\n'), ['without a = b;'])
+
+    def test_what_a_macro_stands_for(self):
+        text = ('#define GUARD\n#define MAX 7\n#define BOTH(x) \\\n\t(ONE | \\\n\t TWO)\n'
+                '#define LATER(a) ((a) + 1)\n#define LOOP() do { } while (0)\n')
+        writer = mutants.Writer('demo.c', text, {1, 2, 4, 5, 7}).read()
+        self.assertEqual([(mutant.function, mutant.line, mutant.what) for mutant in writer.mutants],
+                         [('#define MAX', 2, '7 + 1 for 7 in 7'),
+                          ('#define BOTH', 4, '0 for ONE in (ONE | TWO)'),
+                          ('#define BOTH', 5, '0 for TWO in (ONE | TWO)')])
+        self.assertEqual([function for _, function, _, _ in writer.unparsed], ['#define LOOP'])
+        self.assertIn('#define MAX MUTANT_MORE(5, 7)\n#define BOTH(x) \\\n\t(MUTANT_INSTEAD(6, 0, ONE) | \\\n',
+                      writer.written(5)[0])
+        self.assertEqual(mutants.Writer('demo.h', text, {2}).read().mutants, [])
 
     def test_what_is_not_understood_is_said(self):
         writer = writer_of('a b c d;\ng();\n')
