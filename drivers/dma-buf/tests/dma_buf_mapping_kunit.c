@@ -199,13 +199,16 @@ static bool is_mine(struct task_struct *task)
 	return in_task() && current == task;
 }
 
-/* The slab allocator keeps sheaves of free objects, and allocates those too. */
+/*
+ * The slab allocator keeps sheaves of free objects for each CPU ("pcs"), and
+ * allocates those too. What does so may be inlined.
+ */
 static bool is_sheaf(unsigned long call_site)
 {
 	char name[KSYM_SYMBOL_LEN];
 
 	sprint_symbol_no_offset(name, call_site);
-	return strstr(name, "sheaf");
+	return strstr(name, "sheaf") || strstr(name, "pcs_");
 }
 
 static void saw_kmalloc(void *data, unsigned long call_site, const void *ptr,
