@@ -20,10 +20,12 @@ from pathlib import Path
 from harness import assemble, coccinelle, compilers, packages, report
 from harness.history import digest
 from harness.project import (CACHE, JOBS, ROOT, Base, Failure, cache_lock, keep, main,
-                             output_of, run, say, show_problems)
+                             output_of, relative, run, say, show_problems)
 
 # The findings that are right to be there.
 ACCEPTED = ROOT / 'harness' / 'analysers.toml'
+# Those of them that there have been in this run.
+met = set()
 
 # As scripts/clang-tools/run-clang-tools.py runs it, which leaves out the same checker.
 CHECKER = (f'{packages.CLANG} --analyze --analyzer-output text -Xclang -analyzer-disable-checker='
@@ -52,7 +54,15 @@ def new_findings(what, before, after):
     more = Counter(line for lines in after.values() for line in lines)
     more -= Counter(line for lines in before.values() for line in lines)
     known = coccinelle.accepted(ACCEPTED)
-    return [f'{what}: {line}' for line in sorted(more) if f'{what}: {line}' not in known]
+    found = [f'{what}: {line}' for line in sorted(more)]
+    met.update(finding for finding in found if finding in known)
+    return [finding for finding in found if finding not in known]
+
+
+def gone():
+    """What is accepted, and no base of this run has."""
+    return [f'{relative(ACCEPTED)} accepts "{finding}", which is gone'
+            for finding in coccinelle.accepted(ACCEPTED) if finding not in met]
 
 
 def around(tree, touched):

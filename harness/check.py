@@ -223,6 +223,8 @@ def command():
         for base in chosen:
             problems += bench.stale(base)
             problems += check_base(base)
+        if len(chosen) == len(base_names()):
+            problems += analysers.gone()
     for problem in problems:
         say(problem)
     say(f'{len(problems)} problems in {len(chosen)} bases')

@@ -50,8 +50,11 @@ class Kept(Case):
         after = {'a.c': ['a.c: leak']}
         path = self.scratch / 'accepted.toml'
         self.patch(analysers, 'ACCEPTED', path)
+        self.patch(analysers, 'met', set())
         path.write_text('[[accepted]]\nfinding = "tool: a.c: leak"\nreason = "it is not"\n')
+        self.assertIn('"tool: a.c: leak", which is gone', analysers.gone()[0])
         self.assertEqual(analysers.new_findings('tool', {}, after), [])
+        self.assertEqual(analysers.gone(), [])
         path.write_text('[[accepted]]\nfinding = "tool: a.c: leak"\n')
         self.fails('no reason', analysers.new_findings, 'tool', {}, after)
 
