@@ -80,12 +80,6 @@ def semantic_patches(tree):
             if path != tree / coccinelle.SCRIPT and 'virtual report' in path.read_text()]
 
 
-def script_options(script):
-    """What scripts/coccicheck takes for the options of a semantic patch."""
-    return [word for line in re.findall(r'Options:(.*)', script.read_text())
-            for word in line.split()]
-
-
 def run_script(tree, script, names):
     """What a semantic patch reports of each of the files."""
     with tempfile.NamedTemporaryFile('w', suffix='.groups') as groups:
@@ -93,7 +87,7 @@ def run_script(tree, script, names):
         groups.flush()
         printed, errors = coccinelle.spatch(
             tree, '-D', 'report', '--no-show-diff', '--very-quiet', '--no-scanner',
-            '--cocci-file', str(script), *script_options(script), '--file-groups', groups.name)
+            '--cocci-file', str(script), *coccinelle.options(script), '--file-groups', groups.name)
     # Of the semantic patch itself it warns each time.
     errors = [line for line in errors.splitlines() if not line.startswith('warning: line')]
     if errors:
@@ -113,7 +107,7 @@ def coccicheck(tree, touched, version):
     taken_in = around(tree, touched)
 
     def of_script(script):
-        alone = '--no-includes' in script_options(script)
+        alone = '--no-includes' in coccinelle.options(script)
         keys = {name: digest(version, script.read_text(), '' if alone else taken_in, name,
                              contents(tree, [name])) for name in names}
         return kept('coccicheck', keys, lambda lacking: run_script(tree, script, lacking))

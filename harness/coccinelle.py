@@ -26,7 +26,8 @@ CALL = re.compile(r'^bad:.*\bdma_(?:map|unmap|sync|iova|alloc)_\w+\(')
 
 def options(script):
     """The options that a semantic patch asks for, as scripts/coccicheck reads them."""
-    return re.search(r'^// Options: (.*)$', script.read_text(), re.M)[1].split()
+    return [word for line in re.findall(r'Options:(.*)', script.read_text())
+            for word in line.split()]
 
 
 def spatch(tree, *arguments):

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from harness import assemble, build, compilers, packages, readme, record, report
-from harness.project import (Base, Failure, cache_lock, default_machines, load_toml, machines, main,
-                             relative, say)
+from harness.project import (Base, Failure, cache_lock, default_machines, is_kernel_code, load_toml,
+                             machines, main, relative, say)
 from harness.suites import boot_all, by_arch, prepare
 
 # Counters that no other processor disturbs. Without the rest gcc would fold branches
@@ -141,9 +141,6 @@ class Counts:
 
 # What the series adds
 
-IS_TEST = re.compile(r'(^|/)tests/|^tools/|^include/kunit/')
-
-
 def added_lines(tree):
     """The lines that the series adds to kernel code that is no test, by file and number."""
     added, name, number = {}, None, 0
@@ -154,7 +151,7 @@ def added_lines(tree):
         elif line.startswith('@@'):
             number = int(re.search(r'\+(\d+)', line)[1])
         elif line.startswith('+') and not line.startswith('+++'):
-            if not IS_TEST.search(name):
+            if is_kernel_code(name):
                 added.setdefault(name, {})[number] = line[1:].strip()
             number += 1
     return added

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from harness import assemble, boot, build, mutants, outcomes, packages, report, suites
 from harness.project import (CACHE, ROOT, Failure, Machine, cache_lock, default_machine_names,
-                             end_group, keep, load_toml, machine_names, machines, main, relative,
-                             say)
+                             end_group, is_kernel_code, keep, load_toml, machine_names, machines,
+                             main, relative, say)
 
 PARTS = ROOT / 'harness' / 'mutant'
 RUNNER = PARTS / 'run_mutants.c'
@@ -118,12 +118,6 @@ class Reasons:
         return problems
 
 
-def is_ours_to_break(name):
-    """Code of the kernel; not what tests it, and not programs."""
-    return name.endswith(('.c', '.h')) and '/tests/' not in name \
-        and not name.startswith(('tools/', 'include/kunit/', 'Documentation/'))
-
-
 def one_case(text):
     """What runs the cases of a suite, so that it runs those that are asked for.
 
@@ -150,7 +144,7 @@ class Mutated:
         number = 1
         diff = assemble.git(self.repo, 'diff', '-U0', '--no-renames', 'base', self.commit)
         for name, lines in mutants.changed_lines(diff).items():
-            if is_ours_to_break(name):
+            if is_kernel_code(name):
                 text = assemble.git(self.repo, 'show', f'{self.commit}:{name}')
                 writer = mutants.Writer(name, text, lines).read()
                 self.writers.append(writer)
@@ -486,7 +480,7 @@ class Verdicts:
             suite = re.search(rb'struct kunit_suite \w+ = \{\s*\.name = "([^"]+)"', data)
             if name.endswith('_kunit.c') and suite:
                 own[suite[1].decode()] = data
-            elif is_ours_to_break(name) is False and name.endswith(('.c', '.h')):
+            elif not is_kernel_code(name) and name.endswith(('.c', '.h')):
                 shared.update(data)
         found = {}
         for suite, data in own.items():

@@ -135,6 +135,12 @@ class Base:
         return content.hexdigest()[:16]
 
 
+def is_kernel_code(name):
+    """Whether a file is code of the kernel itself: not what tests it, and not programs."""
+    return name.endswith(('.c', '.h')) and '/tests/' not in f'/{name}' \
+        and not name.startswith(('tools/', 'include/kunit/', 'Documentation/'))
+
+
 def without_number(patch):
     """The name of a patch without its number, which changes when another one comes or goes."""
     return patch.partition('-')[2]
