@@ -54,9 +54,13 @@ CUT = '------------[ cut here ]------------'
 Killed = collections.namedtuple('Killed', 'machine suite how')
 
 
+def in_words(function):
+    """A function, or a macro, as people write it."""
+    return function if function.startswith('#') else f'{function}()'
+
+
 def name_of(mutant):
-    function = mutant.function + '()' * (not mutant.function.startswith('#'))
-    return f'{mutant.file}:{mutant.line}: {function}: {mutant.what}'
+    return f'{mutant.file}:{mutant.line}: {in_words(mutant.function)}: {mutant.what}'
 
 
 # What to break
@@ -103,7 +107,8 @@ class Reasons:
         problems = []
         for entry in self.equivalent:
             meant = [mutant for mutant in every if self.is_equivalent(entry, mutant)]
-            where = f'{relative(self.path)}: {entry["file"]}: {entry["function"]}(): {entry["mutant"]}'
+            where = f'{relative(self.path)}: {entry["file"]}: {in_words(entry["function"])}: ' \
+                f'{entry["mutant"]}'
             if not meant:
                 problems.append(f'{where}: there is no such mutant any more')
             elif all(mutant in killed for mutant in meant):
@@ -441,11 +446,17 @@ def make_survey(machine, kernel, archive, suites, log):
     return described
 
 
+def judges(machine):
+    """What decides whether a machine shows that something is wrong."""
+    return ''.join(path.read_text() for path in (
+        ROOT / 'machines' / f'{machine}.toml', report.EXPECTED_SPLATS, Path(report.__file__),
+        Path(outcomes.__file__)))
+
+
 def survey(machine, kernel, archive, suites, file_of):
     log = CACHE / 'log' / f'survey-{kernel.base.name}-{machine.name}.log'
-    key = hashlib.sha256(repr((kernel.stamp(), machine.name, suites,
-                               (ROOT / 'machines' / f'{machine.name}.toml').read_text(),
-                               report.EXPECTED_SPLATS.read_text(), build.program_text(RUNNER))).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((kernel.stamp(), machine.name, suites, judges(machine.name),
+                               build.program_text(RUNNER))).encode()).hexdigest()[:16]
     kept = CACHE / 'mutate' / f'survey-{machine.name}-{key}.json'
     if not kept.exists():
         say(f'  {machine.name}: all suites without a mutant')
@@ -495,16 +506,16 @@ class Verdicts:
     @functools.cache
     def conditions(self, machine):
         """Stands for what decides about a verdict besides the code and the tests."""
-        content = hashlib.sha256(MutatedKernel(self.mutated, Machine(machine).arch).fragment().encode())
-        for path in (ROOT / 'machines' / f'{machine}.toml', report.EXPECTED_SPLATS):
-            content.update(path.read_bytes())
+        kernel = MutatedKernel(self.mutated, Machine(machine).arch)
+        content = hashlib.sha256((kernel.fragment() + judges(machine)).encode())
         return content.hexdigest()[:12]
 
     def of_suite(self, suite):
         return self.tests.get(suite.partition('.')[0], self.tests['*'])
 
     def take(self, entry):
-        if entry['conditions'] != self.conditions(entry['machine']):
+        if entry['machine'] not in machine_names() \
+                or entry['conditions'] != self.conditions(entry['machine']):
             return
         mutant = self.mutated.every[entry['number'] - 1]
         if entry['killed']:
@@ -557,7 +568,7 @@ class Hunt:
         self.changed = threading.Condition()
         self.workers = 1
         self.boots = self.running = 0
-        # Those with which a machine has stopped to say anything once.
+        # Mutants and suites with which a machine has stopped to say anything once.
         self.suspects = set()
         self.stopped = False
 
@@ -651,8 +662,8 @@ class Chunk:
         if self.current and not self.dirty:
             number, suite = self.current
             # What keeps the host busy, or ends QEMU, need not be the mutant.
-            if how != 'end' and number not in self.hunt.suspects:
-                self.hunt.suspects.add(number)
+            if how != 'end' and self.current not in self.hunt.suspects:
+                self.hunt.suspects.add(self.current)
                 again.append(number)
             elif not again:
                 self.kill(number, suite, self.last_words(how))
@@ -765,6 +776,10 @@ class Run:
 
     def prepare(self):
         self.mutated.write()
+        # Now, since the files that they go by may change during the run.
+        self.verdicts = Verdicts(self.mutated)
+        for machine in self.machines:
+            self.verdicts.conditions(machine.name)
         self.kernels, self.archives = {}, {}
         for arch in dict.fromkeys(machine.arch for machine in self.machines):
             kernel = MutatedKernel(self.mutated, arch).build()
@@ -775,7 +790,6 @@ class Run:
             self.archives[arch] = kernel.pack_tests()
             first = next(machine for machine in self.machines if machine.arch == arch)
             boot.accelerator(first, kernel.image)
-        self.verdicts = Verdicts(self.mutated)
 
     def suites(self, arch, programs):
         expectation = report.Expectation(self.base, arch=arch)
@@ -854,13 +868,15 @@ class Run:
             else:
                 group = 'survived' if self.reached(mutant) else 'unreached'
             groups[group].append(mutant)
-        problems = [f'{writer.name}:{line}: {function}(): not understood, so not mutated: {words}'
+        problems = [f'{writer.name}:{line}: {in_words(function)}: not understood, so not mutated: {words}'
                     for writer in self.mutated.writers
                     for line, function, words, _ in writer.unparsed]
         if not self.narrowed:
             problems += reasons.out_of_date(self.mutated.every, killed,
                                             {mutant for mutant in self.mutated.every
                                              if self.reached(mutant)})
+        if not self.narrowed and not killed:
+            problems.append('no mutant was killed')
         return Conclusion(self.base, groups, problems, self.verdicts)
 
 
@@ -870,8 +886,7 @@ class Conclusion:
         self.groups = groups
         self.problems = problems
         self.verdicts = verdicts
-        self.good = bool(groups['killed']) and not (groups['survived'] or groups['unreached']
-                                                    or problems)
+        self.good = not (groups['survived'] or groups['unreached'] or problems)
 
     def sentence(self):
         count = {name: len(found) for name, found in self.groups.items()}

@@ -238,7 +238,9 @@ def run(command, log, what, quiet=False, **options):
 def end_group(process):
     """Leave no make or QEMU behind, whatever ends this program."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        # Another thread may just have waited for it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -70,10 +70,10 @@ def command():
                     say(f'{base.name} {name}: there is none for this base')
                     continue
                 say(f'{base.name} {name}: {text} ({time.monotonic() - start:.0f} s)')
-                if at:
-                    if base.digest() != digest:
-                        raise Failure(f'the series for {base.name} changed while this ran, so the '
-                                      f'result is not kept')
+                if at and base.digest() != digest:
+                    say('the series has changed meanwhile, so this is not kept')
+                    failed = True
+                elif at:
                     record.keep(base, name, text, at)
                     readme.update()
     return failed

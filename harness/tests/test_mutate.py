@@ -185,6 +185,10 @@ class Told(Case):
             left = self.run_chunk(['mutant: run 1 quick'], how)
             self.assertEqual(left, [(1, 1), (2, 6), (3, 6)])
             self.assertEqual(self.killed, {})
+            left = self.run_chunk(['mutant: run 1 quick', 'mutant: passed 1 quick 9 ',
+                                   'mutant: run 1 slow'], how, left)
+            self.assertEqual(left, [(1, 1), (2, 6), (3, 6)])
+            self.assertEqual(self.killed, {})
             left = self.run_chunk(['mutant: run 1 quick'], how, left)
             self.assertEqual(left, [(2, 6), (3, 6)])
             self.assertEqual(self.killed, {1: ('quick', how)})
@@ -201,7 +205,7 @@ class Told(Case):
         self.assertEqual(self.survived, [1, 3])
 
     def test_what_is_stopped_is_no_verdict(self):
-        self.hunt.stopped, self.hunt.suspects = True, {1}
+        self.hunt.stopped, self.hunt.suspects = True, {(1, 'quick')}
         self.assertEqual(self.run_chunk(['mutant: run 1 quick'], 'ends QEMU'), [])
         self.assertEqual(self.killed, {})
 
@@ -325,6 +329,7 @@ class Kept(Case):
     """Verdicts of an earlier run."""
 
     CONDITIONS = 'warm and dry'
+    machine = 'xen'
 
     def verdicts(self, *entries):
         self.patch(mutate, 'CACHE', self.scratch)
@@ -336,7 +341,7 @@ class Kept(Case):
         before = mutate.Verdicts(mutated)
         before.path.unlink(missing_ok=True)
         for first in entries:
-            before.kill(1, types.SimpleNamespace(name='demo'), 'quick', 'case: 1', first)
+            before.kill(1, types.SimpleNamespace(name=self.machine), 'quick', 'case: 1', first)
         self.mutated = mutated
         return mutate.Verdicts(mutated)
 
@@ -344,6 +349,10 @@ class Kept(Case):
         self.listed = False
         self.assertEqual(list(self.verdicts(False).killed), [MUTANT])
         self.assertEqual(list(self.verdicts().killed), [])
+
+    def test_killed_on_a_machine_that_is_gone(self):
+        self.listed, self.machine = False, 'vax'
+        self.assertEqual(list(self.verdicts(False).killed), [])
 
     def test_killed_on_a_machine_that_has_changed(self):
         self.listed = False
