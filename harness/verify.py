@@ -20,7 +20,8 @@ def sanitized(kind):
     return lambda base: suites.result(base, default_machines(), kind)
 
 
-# Each returns a sentence, or None if there is nothing to check of the base; those first that take least.
+# Each returns a sentence, or None if there is nothing to check of the base; those first that
+# take least.
 CHECKS = {
     'architectures': architectures.result,
     'distributions': debian.result,
