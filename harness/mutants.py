@@ -83,6 +83,11 @@ def tokenize(text):
     return found
 
 
+def compiled(text):
+    """What a compiler makes something of, however it is laid out and commented."""
+    return '\n'.join(match[0] for match in TOKEN.finditer(text) if match.lastgroup != 'skip')
+
+
 def functions(tokens):
     """The name of each function, and the tokens of its body with the braces."""
     depth, at = 0, 0

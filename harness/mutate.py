@@ -151,10 +151,12 @@ class Mutated:
         for name, lines in mutants.changed_lines(diff).items():
             if is_kernel_code(name):
                 text = assemble.git(self.repo, 'show', f'{self.commit}:{name}')
-                writer = mutants.Writer(name, text, lines).read()
-                self.writers.append(writer)
-                self.first[name] = number
-                number += len(writer.mutants)
+                self.writers.append(mutants.Writer(name, text, lines).read())
+        # Those that are not compiled last: they may come and go, and the others keep their numbers.
+        self.writers.sort(key=lambda writer: self.reasons.whole_file(writer.name))
+        for writer in self.writers:
+            self.first[writer.name] = number
+            number += len(writer.mutants)
         self.every = [mutant for writer in self.writers for mutant in writer.mutants]
         self.number = {mutant: number for number, mutant in enumerate(self.every, 1)}
         self.digest = self.kernel_digest()
@@ -166,10 +168,12 @@ class Mutated:
             self.refused = {self.every[number - 1] for number in numbers}
 
     def kernel_digest(self):
-        """Of the code that is broken, and of what breaks it; not of what tests it."""
+        """Of the code that is broken, and of what breaks it; not of what tests or explains it."""
         content = hashlib.sha256()
         for writer in self.writers:
-            content.update(repr((writer.name, writer.source, sorted(writer.lines))).encode())
+            if not self.reasons.whole_file(writer.name):
+                content.update(repr((writer.name, mutants.compiled(writer.source),
+                                     [mutant[1::2] for mutant in writer.mutants])).encode())
         for path in (ROOT / 'harness' / 'mutants.py', PARTS / 'mutant.h', PARTS / 'mutant.c'):
             content.update(path.read_bytes())
         return content.hexdigest()[:16]

@@ -396,6 +396,29 @@ class Reasoned(Case):
         self.assertIn('a test does get to', reasons.out_of_date([MUTANT], {}, {MUTANT})[0])
 
 
+class Filed(Case):
+    """What the verdicts of a kernel are filed under."""
+
+    TEXT = '/* one */\nint f(int p)\n{\n\treturn p + 1;\n}\n'
+
+    def digest(self, text, other='int g;\n'):
+        mutated = mutate.Mutated.__new__(mutate.Mutated)
+        mutated.reasons = types.SimpleNamespace(whole_file=lambda name: name == 'b.c')
+        mutated.writers = [mutants.Writer(name, text, set(range(1, 20))).read()
+                           for name, text in (('a.c', text), ('b.c', other))]
+        return mutated.kernel_digest()
+
+    def test_what_is_compiled(self):
+        self.assertNotEqual(self.digest(self.TEXT), self.digest(self.TEXT.replace('p + 1', 'p')))
+        self.assertNotEqual(self.digest(self.TEXT), self.digest('#define p 1\n' + self.TEXT))
+
+    def test_what_is_only_said(self):
+        self.assertEqual(self.digest(self.TEXT), self.digest(self.TEXT.replace('one', 'more\n * of it')))
+
+    def test_what_no_machine_compiles(self):
+        self.assertEqual(self.digest(self.TEXT), self.digest(self.TEXT, 'int g(void) { return 2; }\n'))
+
+
 class Refused(Case):
     """A compiler decides which mutants there are."""
 
