@@ -17,7 +17,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import assemble, coccinelle, compilers, packages, report
+from harness import assemble, coccinelle, compilers, packages
 from harness.history import digest
 from harness.project import (CACHE, JOBS, ROOT, Base, Failure, cache_lock, keep, main,
                              output_of, relative, run, say, show_problems)
@@ -200,7 +200,7 @@ def check_clang(base, tree, stock):
     version = output_of([packages.CLANG, '--version'])
     ours = set(base.new_files())
     sources = [name for name in compilers.touched_sources(tree)
-               if report.Expectation.is_built(base, name, 'x86_64')
+               if compilers.is_compiled(base, name, 'x86_64')
                and not compilers.is_included(tree, name)]
     after_kernel = compilers.Checked(base, 'x86_64', True, packages.CLANG)
     before_kernel = compilers.Checked(base, 'x86_64', False, packages.CLANG)

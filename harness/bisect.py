@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from harness import assemble, build, compilers, history, packages, passes
-from harness.project import CACHE, Base, Failure, cache_lock, keep, main, say, show_problems
+from harness.project import (CACHE, Base, Failure, base_names, cache_lock, keep, main, say,
+                             show_problems)
 
 # Each option that is turned off, with what selects it and has to go, too.
 WITHOUT = {
@@ -21,7 +22,8 @@ WITHOUT = {
     'XEN': (),
     'KUNIT': (),
 }
-# What x86_64 cannot be without, and another architecture can.
+USUAL = 'x86_64'
+# What that cannot be without, and another architecture can.
 ELSEWHERE = {'SWIOTLB': 'i386'}
 
 # What kbuild says before the output of a command.
@@ -32,9 +34,11 @@ def name_of(options):
     """Configurations that have a warning, as far as it is not all."""
     if None in options:
         return 'with everything'
-    return 'without ' + ' or '.join(
-        f'{option} on {ELSEWHERE[option]}' if option in ELSEWHERE else option
-        for option in options)
+    on = [option for option in options if option in build.ARCH]
+    without = [f'{option} on {ELSEWHERE[option]}' if option in ELSEWHERE else option
+               for option in options if option not in build.ARCH]
+    return ' and '.join([f'on {arch}' for arch in on]
+                        + ['without ' + ' or '.join(without)] * bool(without))
 
 
 def is_shared(name):
@@ -56,21 +60,30 @@ def by_object(text, objects):
     return {name: '\n'.join(lines) for name, lines in said.items()}
 
 
+def by_arch(sources):
+    """The sources that only an architecture besides the usual one compiles, with that."""
+    return {source: arch for source in sorted(sources)
+            if (arch := build.only_for(source)) not in (None, USUAL)}
+
+
 class Step(compilers.Partial):
-    """The commit that is checked out, with everything on but perhaps one option."""
+    """The commit that is checked out, with everything on but perhaps one option.
+
+    In place of an option there may be another architecture, for the files that are for it only.
+    """
 
     log_name = '{kernel.dir.name}-{kernel.base.name}'
 
     def __init__(self, base, tree, option=None):
-        arch = ELSEWHERE.get(option, 'x86_64')
+        arch = option if option in build.ARCH else ELSEWHERE.get(option, USUAL)
         super().__init__(base, arch, source=tree)
         self.option = option
         self.name = f'{base.name} {name_of([option])}'
-        self.dir = tree / (f'bisect-without-{option}' if option else 'bisect-with-everything')
+        self.dir = tree / ('bisect-' + name_of([option]).split(' on ')[0].replace(' ', '-'))
 
     def fragment(self):
         text = super().fragment()
-        for option in (self.option, *WITHOUT[self.option]) if self.option else ():
+        for option in (self.option, *WITHOUT[self.option]) if self.option in WITHOUT else ():
             text = re.sub(rf'^CONFIG_{option}=.*\n', '', text, flags=re.M) \
                 + f'# CONFIG_{option} is not set\n'
         return text
@@ -119,7 +132,7 @@ class Walk:
     def __init__(self, series):
         self.series = series
         self.tree = CACHE / 'bisect' / series.repo.name
-        self.compilers = ''.join(sorted(map(build.compiler_version, ('x86_64', 'i386'))))
+        self.compilers = ''.join(sorted(map(build.compiler_version, (USUAL, 'i386'))))
         self.compiled = 0
         self.at = self.shown = None
         self.steps, self.fragments = {}, {}
@@ -144,9 +157,10 @@ class Walk:
         own = commit.part(lambda name: name == source or name.endswith('.c')
                           and str(Path(name).parent.parent) == inner)
         step = self.step(option)
+        compiler = build.compiler_version(option) if option in build.ARCH else self.compilers
         return CACHE / 'bisect' / f'objects-{history.digest(sorted(WITHOUT))[:8]}' / history.digest(
             self.series.start.tree, source, own, commit.part(is_shared), self.fragments[step.name],
-            self.compilers, build.REPRODUCIBLE)
+            compiler, build.REPRODUCIBLE)
 
     def results(self, commit, option, sources):
         """What is known of each file at a commit in a configuration, and make it known."""
@@ -162,7 +176,7 @@ class Walk:
         step = self.step(option)
         there = [source for source in sources if (self.tree / source).exists()]
         said = step.warnings(commit.part(lambda name: Path(name).name.startswith('Kconfig')), there)
-        off = not option or not step.has(option)
+        off = option not in WITHOUT or not step.has(option)
         for source in sources:
             found = {'off': off, 'said': sorted(compilers.normalise(said.get(source, '')))}
             if not option:
@@ -192,7 +206,7 @@ class Walk:
             for commit in group[:-1]:
                 affected, some = self.series.affected(commit)
                 lasting = {source for source in affected if self.cached(commit, None, source)
-                           == self.cached(last, None, source)}
+                           == self.cached(last, None, source)} - set(by_arch(affected))
                 same |= lasting
                 telling |= lasting & some
             _, matters = self.with_everything(last, same)
@@ -202,8 +216,12 @@ class Walk:
     def commit(self, commit):
         """The new warnings of a commit with the configurations they come in; what was off."""
         affected, telling = self.series.affected(commit)
-        known, matters = self.with_everything(commit, affected)
+        abroad = by_arch(affected)
+        known, matters = self.with_everything(commit, affected - set(abroad))
         after = {None: known}
+        for arch in sorted(set(abroad.values())):
+            after[arch] = self.results(commit, arch, {source for source, where in abroad.items()
+                                                      if where == arch})
         for option in WITHOUT:
             # Compiled anew only if the option has a say in it.
             after[option] = self.results(commit, option, telling & matters[option])
@@ -261,8 +279,10 @@ def result(base):
 
 def needed():
     """The packages that have the compilers for this."""
-    names = [build.ARCH[arch]['cross'] + 'gcc' for arch in ELSEWHERE.values()]
-    return {name: packages.CROSS[name] for name in names}
+    touched = [name for base in map(Base, base_names()) for name in assemble.touched_files(base)]
+    names = [build.ARCH[arch]['cross'] + 'gcc'
+             for arch in {*ELSEWHERE.values(), *by_arch(touched).values()}]
+    return {name: packages.CROSS[name] for name in names if name in packages.CROSS}
 
 
 def command(name, last=None):

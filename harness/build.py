@@ -42,6 +42,23 @@ def is_for(name, arch):
     return stem not in ARCH or stem == arch
 
 
+def only_for(name):
+    """The architecture that a file below arch/ is for: the first of those that share it."""
+    top, _, rest = name.partition('/')
+    if top != 'arch':
+        return None
+    found = [arch for arch in ARCH if directory(arch) == rest.partition('/')[0]]
+    if not found:
+        raise Failure(f'{name} is for an architecture that harness/build.py does not know: add it '
+                      f'to ARCH')
+    return found[0]
+
+
+def directory(arch):
+    """Where below arch/ an architecture is at home."""
+    return {'x86_64': 'x86', 'i386': 'x86', 'sparc64': 'sparc'}.get(arch, ARCH[arch]['ARCH'])
+
+
 def absent(arch):
     """The options that an architecture's fragment turns off, whatever else asks for them."""
     return set(re.findall(r'^# (CONFIG_\w+) is not set$',

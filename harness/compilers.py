@@ -26,6 +26,12 @@ def touched_sources(tree):
             if name.endswith('.c') and not name.startswith('tools/')]
 
 
+def is_compiled(base, name, arch):
+    """Whether a file is neither another architecture's nor a suite that this one does not have."""
+    return (not build.only_for(name) or build.directory(arch) == name.split('/')[1]) \
+        and report.Expectation.is_built(base, name, arch)
+
+
 def object_of(name):
     """What to ask make for to have a C file compiled."""
     parent, _, stem = name.removesuffix('.c').rpartition('/')
@@ -149,7 +155,7 @@ def check(base, tree):
         after_kernel = Checked(base, arch, True, compiler)
         ours = set(base.new_files())
         sources = [name for name in touched_sources(tree)
-                   if report.Expectation.is_built(base, name, arch)
+                   if is_compiled(base, name, arch)
                    and not is_included(tree, name)]
         known = [name for name in sources if name not in ours]
         after = after_kernel.compile([object_of(name) for name in sources])

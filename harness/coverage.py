@@ -35,7 +35,8 @@ class Counted(build.Kernel):
         self.flavour = 'coverage'
         self.dir = self.source / f'build-{arch}-{self.flavour}'
         self.name += ' that counts'
-        self.sources = compilers.touched_sources(self.source)
+        self.sources = [name for name in compilers.touched_sources(self.source)
+                        if compilers.is_compiled(base, name, arch)]
 
     def wanted(self):
         return super().wanted() + (build.KCONFIG / 'coverage.config').read_text()

@@ -69,6 +69,13 @@ class Bisect(KernelCase):
             '6.18: "driver: go on" with everything: driver.c: warning: bad'])
         self.assertEqual(bisect.name_of(['SWIOTLB', 'XEN']), 'without SWIOTLB on i386 or XEN')
 
+    def test_file_of_another_architecture_is_compiled_for_that_one_only(self):
+        self.commit('sparc: go wrong', **{'arch/sparc/kernel/iommu': 'bad\n'})
+        self.assertEqual(bisect.check(self.base), [
+            '6.18: "sparc: go wrong" on sparc64: arch/sparc/kernel/iommu.c: warning: bad'])
+        self.assertEqual([option for option, sources in Fake.log
+                          if 'arch/sparc/kernel/iommu.c' in sources], ['sparc64'])
+
     def test_objects_that_do_not_depend_on_an_option_are_not_compiled_without_it(self):
         self.commit('driver: need KUnit', driver=self.driver('bad without KUNIT'))
         self.assertEqual(bisect.check(self.base), [])

@@ -3,8 +3,23 @@
 
 from unittest import mock
 
-from harness import build, packages
+from harness import build, compilers, packages
 from harness.tests import Case
+
+
+class Architectures(Case):
+    def test_who_compiles_a_file(self):
+        self.assertIsNone(build.only_for('kernel/dma/direct.c'))
+        self.assertEqual(build.only_for('arch/sparc/kernel/iommu.c'), 'sparc64')
+        self.assertEqual(build.only_for('arch/x86/kernel/amd_gart_64.c'), 'x86_64')
+        self.fails('does not know', build.only_for, 'arch/vax/kernel/iommu.c')
+
+    def test_what_an_architecture_compiles(self):
+        base = mock.Mock(new_files=lambda: [], series=lambda: [])
+        for arch, built in (('sparc64', True), ('x86_64', False)):
+            self.assertEqual(
+                compilers.is_compiled(base, 'arch/sparc/kernel/iommu.c', arch), built)
+        self.assertTrue(compilers.is_compiled(base, 'arch/x86/kernel/pci-dma.c', 'i386'))
 
 
 class Building(Case):
