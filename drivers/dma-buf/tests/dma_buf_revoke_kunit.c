@@ -373,6 +373,14 @@ static const struct dma_buf_ops buffer_ops = {
 	.release = buffer_release,
 };
 
+/* Its memory never moves. */
+static const struct dma_buf_ops immovable_ops = {
+	.attach = buffer_attach,
+	.map_dma_buf = buffer_map,
+	.unmap_dma_buf = buffer_unmap,
+	.release = buffer_release,
+};
+
 /* Return 0 if the memory is back, otherwise what kept the exporter from waiting. */
 static int buffer_revoke(struct buffer *buf, bool intr, long timeout)
 {
@@ -494,7 +502,8 @@ static void get_device_memory(struct kunit *test, struct buffer *buf)
 	KUNIT_ASSERT_EQ(test, ret, 0);
 }
 
-static struct buffer *export_buffer(struct kunit *test, enum memory memory)
+static struct buffer *export_buffer_with(struct kunit *test, enum memory memory,
+					 const struct dma_buf_ops *ops)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct revoke_ctx *ctx = test->priv;
@@ -508,7 +517,7 @@ static struct buffer *export_buffer(struct kunit *test, enum memory memory)
 	else
 		get_device_memory(test, buf);
 
-	exp_info.ops = &buffer_ops;
+	exp_info.ops = ops;
 	exp_info.size = SIZE;
 	exp_info.flags = O_RDWR;
 	exp_info.priv = buf;
@@ -521,6 +530,11 @@ static struct buffer *export_buffer(struct kunit *test, enum memory memory)
 	write_word(buf, buf->places[1], NEW_WORD);
 
 	return buf;
+}
+
+static struct buffer *export_buffer(struct kunit *test, enum memory memory)
+{
+	return export_buffer_with(test, memory, &buffer_ops);
 }
 
 /* Importers */
@@ -885,6 +899,19 @@ static void exporter_that_does_not_ask_serves_importers_of_every_kind(struct kun
 	importer_finish(imp);
 	KUNIT_EXPECT_EQ(test, atomic_read(&buf->mappings), 0);
 	KUNIT_EXPECT_EQ(test, buf->pins, 0);
+}
+
+static void exporter_without_pin_serves_importers_of_every_kind(struct kunit *test)
+{
+	const struct kind_param *param = test->param_value;
+	struct buffer *buf = export_buffer_with(test, SYSTEM_MEMORY,
+						&immovable_ops);
+	struct importer *imp = attach_importer(test, param->kind);
+
+	KUNIT_EXPECT_EQ(test, importer_map(imp), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&buf->mappings), 1);
+	importer_finish(imp);
+	KUNIT_EXPECT_EQ(test, atomic_read(&buf->mappings), 0);
 }
 
 static const struct pin_param {
@@ -1443,6 +1470,8 @@ static struct kunit_case revoke_cases[] = {
 	KUNIT_CASE_PARAM(exporter_can_turn_away_importers_that_are_not,
 			 kind_gen_params),
 	KUNIT_CASE_PARAM(exporter_that_does_not_ask_serves_importers_of_every_kind,
+			 kind_gen_params),
+	KUNIT_CASE_PARAM(exporter_without_pin_serves_importers_of_every_kind,
 			 kind_gen_params),
 	KUNIT_CASE_PARAM(mapping_pins_only_for_importers_that_cannot_be_told,
 			 pin_gen_params),

@@ -95,7 +95,8 @@ struct dma_direct_ctx {
 	struct page *pages[NR_PAGES];
 	struct mapping map;
 	struct observed seen;
-	struct kunit_calls calls;	/* of cache maintenance */
+	struct kunit_calls for_device;	/* cache maintenance */
+	struct kunit_calls for_cpu;
 	struct kmsg_dump_iter log;
 	char line[256];
 };
@@ -497,25 +498,35 @@ static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
 	expect_in_place_with(test, 0);
 }
 
-static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
+/* For the device when mapping, and for the CPU when unmapping. */
+static void expect_cache_maintenance(struct kunit *test, unsigned long attrs,
+				     bool expected)
 {
 	struct dma_direct_ctx *ctx = test->priv;
 
 	skip_if_bounce_is_forced(test);
 	set_coherent(test, false);
-	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_device", 0);
-	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_cpu", 0);
+	kunit_override_nth(test, &ctx->for_device, "arch_sync_dma_for_device", 0);
+	kunit_override_nth(test, &ctx->for_cpu, "arch_sync_dma_for_cpu", 0);
 
-	kunit_begin_calls(&ctx->calls, 0);
-	expect_in_place_with(test, DMA_ATTR_SKIP_CPU_SYNC);
-	kunit_end_calls(&ctx->calls);
-	KUNIT_EXPECT_EQ(test, ctx->calls.nr, 0);
+	kunit_begin_calls(&ctx->for_device, 0);
+	kunit_begin_calls(&ctx->for_cpu, 0);
+	expect_in_place_with(test, attrs);
+	kunit_end_calls(&ctx->for_cpu);
+	kunit_end_calls(&ctx->for_device);
 
-	/* The count is of something only if it counts otherwise. */
-	kunit_begin_calls(&ctx->calls, 0);
-	expect_in_place_with(test, 0);
-	kunit_end_calls(&ctx->calls);
-	KUNIT_EXPECT_GT(test, ctx->calls.nr, 0);
+	KUNIT_EXPECT_EQ(test, ctx->for_device.nr > 0, expected);
+	KUNIT_EXPECT_EQ(test, ctx->for_cpu.nr > 0, expected);
+}
+
+static void maintains_caches_without_attribute(struct kunit *test)
+{
+	expect_cache_maintenance(test, 0, true);
+}
+
+static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
+{
+	expect_cache_maintenance(test, DMA_ATTR_SKIP_CPU_SYNC, false);
 }
 
 /* A bounce buffer is forced */
@@ -1116,6 +1127,8 @@ static struct kunit_case dma_direct_cases[] = {
 	KUNIT_CASE_PARAM(maps_in_place_without_attribute, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_device_is_not_coherent, interface_gen_params),
 	KUNIT_CASE_PARAM(maps_for_noncoherent_device_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(maintains_caches_without_attribute,
+			 interface_gen_params),
 	KUNIT_CASE_PARAM(skips_cache_maintenance_for_driver_that_does_it, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_bounce_is_forced, interface_gen_params),
 	KUNIT_CASE_PARAM(bounces_when_forced_without_attribute, interface_gen_params),

@@ -93,6 +93,7 @@ struct dma_iommu_ctx {
 	unsigned int bounced;
 	unsigned int iommu_maps;
 	struct kunit_calls calls;	/* counted, and one may fail */
+	struct kunit_calls for_cpu;	/* cache maintenance */
 };
 
 /* Tracepoints */
@@ -587,24 +588,34 @@ static void maps_for_noncoherent_device_without_attribute(struct kunit *test)
 	expect_mapped_with(test, 0);
 }
 
-static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
+/* For the device when mapping, and for the CPU when unmapping. */
+static void expect_cache_maintenance(struct kunit *test, unsigned long attrs,
+				     bool expected)
 {
 	struct dma_iommu_ctx *ctx = test->priv;
 
 	set_coherent(test, false);
 	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_device", 0);
-	kunit_override_nth(test, &ctx->calls, "arch_sync_dma_for_cpu", 0);
+	kunit_override_nth(test, &ctx->for_cpu, "arch_sync_dma_for_cpu", 0);
 
 	kunit_begin_calls(&ctx->calls, 0);
-	expect_mapped_with(test, DMA_ATTR_SKIP_CPU_SYNC);
+	kunit_begin_calls(&ctx->for_cpu, 0);
+	expect_mapped_with(test, attrs);
+	kunit_end_calls(&ctx->for_cpu);
 	kunit_end_calls(&ctx->calls);
-	KUNIT_EXPECT_EQ(test, ctx->calls.nr, 0);
 
-	/* The count is of something only if it counts otherwise. */
-	kunit_begin_calls(&ctx->calls, 0);
-	expect_mapped_with(test, 0);
-	kunit_end_calls(&ctx->calls);
-	KUNIT_EXPECT_GT(test, ctx->calls.nr, 0);
+	KUNIT_EXPECT_EQ(test, ctx->calls.nr > 0, expected);
+	KUNIT_EXPECT_EQ(test, ctx->for_cpu.nr > 0, expected);
+}
+
+static void maintains_caches_without_attribute(struct kunit *test)
+{
+	expect_cache_maintenance(test, 0, true);
+}
+
+static void skips_cache_maintenance_for_driver_that_does_it(struct kunit *test)
+{
+	expect_cache_maintenance(test, DMA_ATTR_SKIP_CPU_SYNC, false);
 }
 
 /* A kmalloc() buffer that shares cachelines with other data */
@@ -1151,6 +1162,8 @@ static struct kunit_case dma_iommu_cases[] = {
 	KUNIT_CASE_PARAM(refuses_when_device_is_not_coherent, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_when_untrusted_device_is_not_coherent, interface_gen_params),
 	KUNIT_CASE_PARAM(maps_for_noncoherent_device_without_attribute, interface_gen_params),
+	KUNIT_CASE_PARAM(maintains_caches_without_attribute,
+			 interface_gen_params),
 	KUNIT_CASE_PARAM(skips_cache_maintenance_for_driver_that_does_it, interface_gen_params),
 	KUNIT_CASE_PARAM(refuses_small_kmalloc_buffer, interface_gen_params),
 	KUNIT_CASE_PARAM(bounces_small_kmalloc_buffer_without_attribute, interface_gen_params),
