@@ -33,8 +33,8 @@ ARM64_COUNTER = ',cntfrq=1000000000'
 
 # Where the code is that a mapping may execute, or a header that changes it. Drivers
 # and other users of the DMA API are not in the benchmark's kernels.
-CODE = re.compile(r'(?:arch|drivers/(?:dma-buf|iommu|pci|xen)|include(?!/kunit)|kernel/dma|lib)/'
-                  r'(?!.*\btests/).*\.[chS]$')
+CODE = re.compile(r'(?:arch/(?:arm64|x86)|drivers/(?:dma-buf|iommu|pci|xen)|include(?!/kunit)|'
+                  r'kernel/dma|lib)/(?!.*\btests/).*\.[chS]$')
 CODE_SECTION = re.compile(r'\.(?:(?:noinstr|init|exit)\.)?text\b')
 
 
@@ -189,7 +189,8 @@ def digest(base):
     Patches of tests, documents and drivers come and go, and so do commit messages and
     line numbers. None of that costs an instruction.
     """
-    parts = [code_changes((base.dir / patch).read_text()) for patch, _ in base.series()]
+    parts = list(filter(None, (code_changes((base.dir / patch).read_text())
+                               for patch, _ in base.series())))
     parts += [(base.root / name).read_text() for name in base.new_files() if CODE.match(name)]
     parts += [path.read_text() for path in sorted(SOURCE.iterdir())]
     for machine in map(Machine, MACHINES):

@@ -346,6 +346,7 @@ class Digest(Case):
                              ('drivers/iommu/dma-iommu.c', True), ('kernel/dma/Kconfig', False),
                              ('kernel/dma/tests/a_kunit.c', False), ('mm/hmm.c', False),
                              ('drivers/dma-buf/a.c', True), ('drivers/dma-buf/tests/a.c', False),
+                             ('arch/arm64/mm/a.c', True), ('arch/sparc/kernel/iommu.c', False),
                              ('tools/testing/selftests/dma/a.c', False)):
             self.assertEqual(bool(bench.CODE.match(name)), counts, name)
 
@@ -354,6 +355,8 @@ class Stale(KernelCase):
     def test_result_is_stale_once_its_cause_changes(self):
         self.assertEqual(bench.stale(self.base), [])
         cost.save(self.base, [], [], [], bench.digest(self.base), [])
+        self.assertEqual(bench.stale(self.base), [])
+        self.commit('driver: cost nobody anything', {'driver.c': 'int more;\n'})
         self.assertEqual(bench.stale(self.base), [])
         patch = self.base.dir / self.base.series()[0][0]
         patch.write_text(patch.read_text().replace('driver.c', 'lib/driver.c'))
