@@ -176,6 +176,10 @@ class Walk:
         step = self.step(option)
         there = [source for source in sources if (self.tree / source).exists()]
         said = step.warnings(commit.part(lambda name: Path(name).name.startswith('Kconfig')), there)
+        lost = [source for source in there if source not in said and source in self.series.sources]
+        if lost and option in build.ARCH:
+            raise Failure(f'{step.name}: {lost[0]} is not compiled: turn on what it depends on in '
+                          f'machines/kconfig/{option}.config')
         off = option not in WITHOUT or not step.has(option)
         for source in sources:
             found = {'off': off, 'said': sorted(compilers.normalise(said.get(source, '')))}

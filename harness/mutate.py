@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """make mutate: break what the series adds, piece by piece, and see that a test notices each."""
 
+import bisect
 import collections
 import fnmatch
 import functools
@@ -171,9 +172,13 @@ class Mutated:
         """Of the code that is broken, and of what breaks it; not of what tests or explains it."""
         content = hashlib.sha256()
         for writer in self.writers:
-            if not self.reasons.whole_file(writer.name):
+            # What a header has besides its mutants may matter to everybody.
+            if writer.name.endswith('.h') or not self.reasons.whole_file(writer.name):
+                starts = [token.start for token in writer.tokens]
                 content.update(repr((writer.name, mutants.compiled(writer.source),
-                                     [mutant[1::2] for mutant in writer.mutants])).encode())
+                                     [(mutant.function, mutant.what,
+                                       bisect.bisect_left(starts, mutant.span[0]))
+                                      for mutant in writer.mutants])).encode())
         for path in (ROOT / 'harness' / 'mutants.py', PARTS / 'mutant.h', PARTS / 'mutant.c'):
             content.update(path.read_bytes())
         return content.hexdigest()[:16]

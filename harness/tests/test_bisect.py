@@ -12,7 +12,7 @@ class Fake:
 
     def __init__(self, base, tree, option=None):
         self.tree, self.option = tree, option
-        self.name = f'without {option}' if option else 'with everything'
+        self.name = bisect.name_of([option])
 
     def fragment(self):
         return self.name
@@ -75,6 +75,11 @@ class Bisect(KernelCase):
             '6.18: "sparc: go wrong" on sparc64: arch/sparc/kernel/iommu.c: warning: bad'])
         self.assertEqual([option for option, sources in Fake.log
                           if 'arch/sparc/kernel/iommu.c' in sources], ['sparc64'])
+
+    def test_file_that_its_architecture_does_not_compile(self):
+        self.patch(Fake, 'warnings', lambda *_: {})
+        self.commit('sparc: add', **{'arch/sparc/kernel/iommu': 'good\n'})
+        self.fails('on sparc64: arch/sparc/kernel/iommu.c is not compiled', bisect.check, self.base)
 
     def test_objects_that_do_not_depend_on_an_option_are_not_compiled_without_it(self):
         self.commit('driver: need KUnit', driver=self.driver('bad without KUNIT'))

@@ -401,22 +401,30 @@ class Filed(Case):
 
     TEXT = '/* one */\nint f(int p)\n{\n\treturn p + 1;\n}\n'
 
-    def digest(self, text, other='int g;\n'):
+    def digest(self, text, other='int g;\n', name='b.c', lines=range(1, 20)):
         mutated = mutate.Mutated.__new__(mutate.Mutated)
-        mutated.reasons = types.SimpleNamespace(whole_file=lambda name: name == 'b.c')
-        mutated.writers = [mutants.Writer(name, text, set(range(1, 20))).read()
-                           for name, text in (('a.c', text), ('b.c', other))]
+        mutated.reasons = types.SimpleNamespace(whole_file=lambda name: name[0] == 'b')
+        mutated.writers = [mutants.Writer(name, text, set(lines)).read()
+                           for name, text in (('a.c', text), (name, other))]
         return mutated.kernel_digest()
 
     def test_what_is_compiled(self):
         self.assertNotEqual(self.digest(self.TEXT), self.digest(self.TEXT.replace('p + 1', 'p')))
         self.assertNotEqual(self.digest(self.TEXT), self.digest('#define p 1\n' + self.TEXT))
 
+    def test_which_of_two_the_series_adds(self):
+        text = 'void f(void)\n{\n\tg();\n\tg();\n}\n'
+        self.assertNotEqual(self.digest(text, lines=[3]), self.digest(text, lines=[4]))
+
     def test_what_is_only_said(self):
         self.assertEqual(self.digest(self.TEXT), self.digest(self.TEXT.replace('one', 'more\n * of it')))
 
     def test_what_no_machine_compiles(self):
         self.assertEqual(self.digest(self.TEXT), self.digest(self.TEXT, 'int g(void) { return 2; }\n'))
+
+    def test_header_whose_mutants_no_machine_runs(self):
+        self.assertNotEqual(self.digest(self.TEXT, '#define G 1\n', 'b.h'),
+                            self.digest(self.TEXT, '#define G 2\n', 'b.h'))
 
 
 class Refused(Case):
