@@ -31,8 +31,9 @@ COUNTING = ['-smp', '1', '-icount', 'shift=0,sleep=off']
 # The time stamp counter of x86_64 then counts instructions; this one has to be told.
 ARM64_COUNTER = ',cntfrq=1000000000'
 
-# Where the code is that a mapping may execute, or a header that changes it. Drivers
-# and other users of the DMA API are not in the benchmark's kernels.
+# Where the code is that a mapping may execute, or a header that changes it, on the
+# architectures of MACHINES. Drivers and other users of the DMA API are not in the
+# benchmark's kernels.
 CODE = re.compile(r'(?:arch/(?:arm64|x86)|drivers/(?:dma-buf|iommu|pci|xen)|include(?!/kunit)|'
                   r'kernel/dma|lib)/(?!.*\btests/).*\.[chS]$')
 CODE_SECTION = re.compile(r'\.(?:(?:noinstr|init|exit)\.)?text\b')
