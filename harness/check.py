@@ -140,8 +140,8 @@ def check_checkpatch(tree):
                                   capture_output=True, text=True)
             found = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             if done.returncode and not found:
-                found = [f'{patch.name}: ended with status {done.returncode} and no message']
-            problems += [f'checkpatch: {line}' for line in found]
+                found = [f'ended with status {done.returncode} and no message']
+            problems += [f'checkpatch: {patch.name}: {line}' for line in found]
     return problems
 
 
