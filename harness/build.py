@@ -105,6 +105,10 @@ class Kernel:
     def log(self):
         return CACHE / 'log' / f'{self.log_name.format(kernel=self)}.log'
 
+    def heard(self, done):
+        """A boot of this kernel, without what its log should not be blamed for."""
+        return done
+
     def make(self, *arguments):
         settings = ARCH[self.arch]
         compiler = settings['cross'] + 'gcc'

@@ -31,7 +31,8 @@ def boot_and_read(kernel, machine, expectation):
     if not expectation.suites:
         append += ' kunit.enable=0'
     append += ' -- ' + expectation.arguments()
-    done = boot.boot(machine, kernel.image, kernel.pack_tests(), append, log, kernel.timeout)
+    done = kernel.heard(boot.boot(machine, kernel.image, kernel.pack_tests(), append, log,
+                                  kernel.timeout))
     found = report.Report(done, kernel.source, expectation)
     text = '\n'.join(done.lines())
     found.problems += [f'the log does not say "{sign}"' for sign in kernel.signs

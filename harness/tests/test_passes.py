@@ -165,7 +165,8 @@ class Reading(Case):
             problems=[], outcomes=[]))
         kernel = types.SimpleNamespace(
             base=project.Base('6.18'), flavour='commit-1', image='image', source=None,
-            append='', timeout=1, signs=(), with_series=True, pack_tests=lambda: 'initrd')
+            append='', timeout=1, signs=(), heard=lambda done: done, with_series=True,
+            pack_tests=lambda: 'initrd')
         machine = project.Machine('x86_64-direct')
         expectation = types.SimpleNamespace(pattern=None, suites={'a': {'b'}}, programs={},
                                             arguments=lambda: 'none')

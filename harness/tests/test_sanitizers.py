@@ -4,7 +4,7 @@ import re
 import types
 
 from harness import __main__ as commands
-from harness import assemble, boot, build, project, sanitizers, suites
+from harness import assemble, boot, build, project, report, sanitizers, suites
 from harness.tests import Case
 
 
@@ -56,6 +56,9 @@ class Sanitizing(Case):
     def test_what_only_an_architecture_or_a_base_has(self):
         self.assertIn('CONFIG_EXPERT=y', self.kernel('races', 'arm64').fragment())
         self.assertNotIn('CONFIG_EXPERT=y', self.kernel('races').fragment())
+        for kind in sanitizers.KINDS:
+            self.assertIn('CONFIG_NR_CPUS=2', self.kernel(kind).fragment())
+            self.assertNotIn('CONFIG_NR_CPUS=2', self.kernel(kind, 'arm64').fragment())
         (self.scratch / 'sanitizers-memory.config').write_text('CONFIG_IOMMU_DEBUG_PAGEALLOC=y\n')
         self.assertIn('CONFIG_IOMMU_DEBUG_PAGEALLOC=y', self.kernel('memory').fragment())
         self.assertNotIn('CONFIG_IOMMU_DEBUG_PAGEALLOC=y', self.kernel('races').fragment())
@@ -105,6 +108,32 @@ class Sanitizing(Case):
         self.assertLess(short, long)
         self.assertNotIn('the log does not say', ''.join(said[0]))
         self.assertIn('the log does not say "KernelAddressSanitizer initialized"', said[1])
+
+    def moved(self, kind='races', arch='arm64', origin='race at unknown origin, with read',
+              size=4, cpu=0):
+        """How many splats are left of a log with one report."""
+        rule = '[    2.1] ' + '=' * 66
+        log = self.scratch / 'log'
+        log.write_text('\n'.join((
+            '[    2.0] before', rule, '[    2.1] BUG: KCSAN: data-race in dma_map_phys+0xf0/0x5ec',
+            f'[    2.1] {origin} to 0xffff000003eb9910 of {size} bytes by task 23 on cpu 0:',
+            f'[    2.1] value changed: 0x00000001 -> 0x0000000{cpu}', rule, '[    2.2] after')))
+        lines = self.kernel(kind, arch).heard(boot.Boot(log)).lines()
+        self.assertEqual((lines[0], lines[-1]), ('[    2.0] before', '[    2.2] after'))
+        return len([line for line in lines if report.is_splat(line)])
+
+    def test_task_that_moves_is_no_race_on_arm64(self):
+        self.assertEqual(self.moved(), 0)
+
+    def test_everything_else_is_a_race(self):
+        for other in ({'kind': 'memory'}, {'arch': 'x86_64'}, {'size': 8}, {'cpu': 1},
+                      {'origin': 'race at unknown origin, with write'},
+                      {'origin': 'write'}):
+            self.assertEqual(self.moved(**other), 1, other)
+
+    def test_report_that_does_not_end_is_kept(self):
+        lines = ['BUG: KCSAN: data-race in dma_map_phys+0xf0/0x5ec', 'more']
+        self.assertEqual(sanitizers.without_moves(lines), lines)
 
     def test_defect_that_is_not_reported_is_named(self):
         lines = ['control: begin out of bounds', 'BUG: KASAN: slab-out-of-bounds in control_init',
