@@ -101,14 +101,39 @@ def is_move(report_of_race):
     return read and changed and int(changed[2], 16) == int(read[1])
 
 
-class Arm64Boot(boot.Boot):
-    """A boot of a kernel that may take the scheduler for a race."""
+LEAK = 'harness: kmemleak: '
+# KUnit attaches an address space to the thread of a test with kthread_use_mm(), which takes
+# a reference that nobody drops when the thread ends. What belongs to it lives as long: what
+# lists its notifiers is freed with it, and is there once for each.
+LEAKED_BY_KUNIT = re.compile(r' (?:kunit_attach_mm|__mmu_notifier_register)\+')
 
-    def __init__(self, done):
+
+def without_leaks_of_kunit(lines):
+    """The lines without the address spaces that KUnit leaks, with the series or without."""
+    kept, leaks = [], []
+    for line in lines:
+        if LEAK not in line:
+            kept.append(line)
+        elif 'unreferenced object' in line or not leaks:
+            leaks.append([line])
+        else:
+            leaks[-1].append(line)
+    found = [leak for leak in leaks if not any(map(LEAKED_BY_KUNIT.search, leak))]
+    if leaks and not found:
+        # Nor that there were some.
+        kept = [line for line in kept if 'new suspected memory leaks' not in line]
+    return kept + [line for leak in found for line in leak]
+
+
+class Boot(boot.Boot):
+    """A boot of a kernel whose log also has what the series has no part in."""
+
+    def __init__(self, done, without):
         super().__init__(done.log, done.wrong)
+        self.without = without
 
     def lines(self):
-        return without_moves(super().lines())
+        return self.without(super().lines())
 
 
 class Kernel(build.Kernel):
@@ -126,7 +151,9 @@ class Kernel(build.Kernel):
         self.name += f' with sanitizers for {kind}'
 
     def heard(self, done):
-        return Arm64Boot(done) if (self.kind, self.arch) == ('races', 'arm64') else done
+        if self.kind == 'memory':
+            return Boot(done, without_leaks_of_kunit)
+        return Boot(done, without_moves) if self.arch == 'arm64' else done
 
     def wanted(self):
         return super().wanted() + ''.join(

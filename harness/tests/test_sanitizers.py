@@ -135,6 +135,27 @@ class Sanitizing(Case):
         lines = ['BUG: KCSAN: data-race in dma_map_phys+0xf0/0x5ec', 'more']
         self.assertEqual(sanitizers.without_moves(lines), lines)
 
+    def leaked(self, *frames, kind='memory'):
+        """The splats that are left of a log with an object for each frame."""
+        lines = ['kmemleak: 120 new suspected memory leaks (see /sys/kernel/debug/kmemleak)']
+        for frame in frames:
+            lines += [f'harness: kmemleak: {line}' for line in (
+                'unreferenced object 0xffff000006005500 (size 1992):',
+                '  backtrace (crc 17c9ff6b):', f'    {frame}+0x44/0xe0')]
+        log = self.scratch / 'log'
+        log.write_text('\n'.join([*lines, 'harness: done']))
+        found = self.kernel(kind).heard(boot.Boot(log)).lines()
+        self.assertIn('harness: done', found)
+        return [line for line in found if report.is_splat(line)]
+
+    def test_address_space_that_kunit_leaks_is_not_reported(self):
+        self.assertEqual(self.leaked('kunit_attach_mm', '__mmu_notifier_register'), [])
+
+    def test_every_other_leak_is_reported(self):
+        self.assertEqual(len(self.leaked('kunit_attach_mm', 'swiotlb_map')), 4)
+        self.assertEqual(len(self.leaked('kunit_attach_mm', kind='races')), 4)
+        self.assertEqual(len(self.leaked()), 1)
+
     def test_defect_that_is_not_reported_is_named(self):
         lines = ['control: begin out of bounds', 'BUG: KASAN: slab-out-of-bounds in control_init',
                  'control: end out of bounds', 'control: begin shift',
