@@ -144,7 +144,8 @@ class Kernel(build.Kernel):
     def __init__(self, base, arch, kind, with_series=True):
         super().__init__(base, arch, with_series)
         self.kind = kind
-        self.append = KINDS[kind]
+        # Whoever waits for a lock that an oops leaves behind does so until the time is up.
+        self.append = f'oops=panic {KINDS[kind]}'
         self.signs = SIGNS[kind]
         self.flavour += f'-{kind}'
         self.dir = self.source / f'build-{arch}-{kind}'

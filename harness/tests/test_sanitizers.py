@@ -104,6 +104,8 @@ class Sanitizing(Case):
                                              expectation).problems)
         (*_, plain, _, short), (*_, poisoned, _, long) = booted
         self.assertNotIn('poison', plain)
+        self.assertNotIn('oops=panic', plain)
+        self.assertIn('oops=panic ', poisoned)
         self.assertIn('page_poison=1 ', poisoned)
         self.assertTrue(poisoned.endswith(' kunit.filter_glob=demo -- none'))
         self.assertLess(short, long)
