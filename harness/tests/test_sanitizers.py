@@ -138,13 +138,14 @@ class Sanitizing(Case):
         lines = ['BUG: KCSAN: data-race in dma_map_phys+0xf0/0x5ec', 'more']
         self.assertEqual(sanitizers.without_moves(lines), lines)
 
-    def leaked(self, *frames, kind='memory'):
-        """The splats that are left of a log with an object for each frame."""
+    def leaked(self, *calls, kind='memory'):
+        """The splats that are left of a log with an object for each call."""
         lines = ['kmemleak: 120 new suspected memory leaks (see /sys/kernel/debug/kmemleak)']
-        for frame in frames:
+        for call in calls:
             lines += [f'harness: kmemleak: {line}' for line in (
                 'unreferenced object 0xffff000006005500 (size 1992):',
-                '  backtrace (crc 17c9ff6b):', f'    {frame}+0x44/0xe0')]
+                '  backtrace (crc 17c9ff6b):',
+                *(f'    {name}+0x44/0xe0' for name in reversed(call.split())))]
         log = self.scratch / 'log'
         log.write_text('\n'.join([*lines, 'harness: done']))
         found = self.kernel(kind).heard(boot.Boot(log)).lines()
@@ -152,11 +153,15 @@ class Sanitizing(Case):
         return [line for line in found if report.is_splat(line)]
 
     def test_address_space_that_kunit_leaks_is_not_reported(self):
-        self.assertEqual(self.leaked('kunit_attach_mm', '__mmu_notifier_register'), [])
+        self.assertEqual(self.leaked('kunit_vm_mmap_init mm_alloc kmem_cache_alloc_noprof',
+                                     'kunit_vm_mmap kunit_attach_mm mm_alloc mm_init',
+                                     'mmu_interval_notifier_insert __mmu_notifier_register'), [])
 
     def test_every_other_leak_is_reported(self):
-        self.assertEqual(len(self.leaked('kunit_attach_mm', 'swiotlb_map')), 4)
-        self.assertEqual(len(self.leaked('kunit_attach_mm', kind='races')), 4)
+        of_kunit = 'kunit_vm_mmap mm_alloc'
+        for other in ('swiotlb_map', 'begin_new_exec mm_alloc', 'kunit_vm_mmap vm_mmap'):
+            self.assertEqual(len(self.leaked(of_kunit, other)), 4 + len(other.split()) - 1, other)
+        self.assertEqual(len(self.leaked(of_kunit, kind='races')), 5)
         self.assertEqual(len(self.leaked()), 1)
 
     def test_defect_that_is_not_reported_is_named(self):
