@@ -632,6 +632,10 @@ static void maps_very_pages_of_process_in_any_order(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, phys_behind(ctx->dev, addr[i]),
 				phys_of(ctx, mixed_order[i]));
 	expect_linked(test, NO_PAGE, false);
+
+	/* The process must not end with pages that the device still reaches. */
+	for (i = 0; i < ARRAY_SIZE(mixed_order); i++)
+		expect_unmapped(test, mixed_order[i]);
 }
 
 static void process_and_device_see_each_others_writes(struct kunit *test)
