@@ -77,7 +77,8 @@ class Sanitizing(Case):
         self.assertNotEqual(command, self.kernel('races').make('vmlinux'))
         command = self.kernel('memory').make('vmlinux')
         self.assertTrue([word for word in command if word.startswith('UBSAN_SANITIZE=$(if')])
-        self.assertFalse([word for word in command if 'KCSAN' in word or 'KASAN' in word])
+        self.assertEqual([word for word in command if 'KCSAN' in word or 'KASAN' in word],
+                         ['KASAN_SANITIZE_enlighten_pv.o=n'])
         self.assertFalse([word for word in self.kernel().make() if 'SAN' in word])
 
     def test_what_is_compiled_without_is_a_failure(self):
