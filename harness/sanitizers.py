@@ -73,6 +73,19 @@ def fragments(base, kind, arch=None):
                               base.dir / f'sanitizers-{kind}.config') if path.exists()]
 
 
+def able(kind, chosen):
+    """The machines that boot such a kernel."""
+    found = [machine for machine in chosen if kind != 'memory' or not machine.hypervisor]
+    for machine in chosen:
+        if machine not in found:
+            say(f'  {machine.name}: not with KASAN, as a PV domain starts without a shadow of its '
+                f'memory')
+    if not found:
+        raise Failure(f'no machine is left for SANITIZE={kind}: choose another MACHINE, or '
+                      f'SANITIZE=races')
+    return found
+
+
 def without_moves(lines):
     """The lines without what KCSAN says of a task that moves to another processor.
 
@@ -177,9 +190,6 @@ class Kernel(build.Kernel):
                            for name in self.touched())
         which, _ = PARTIAL[self.kind]
         words = [f'{which}_SANITIZE=$(if $(filter {objects},$@),y,n)']
-        if self.kind == 'memory':
-            # xen_start_kernel() has variables on its stack before there is a shadow of it.
-            words += ['KASAN_SANITIZE_enlighten_pv.o=n']
         if which == 'KCSAN':
             words += [f'KCSAN_INSTRUMENT_BARRIERS_{stem}.o=y' for stem in BARRIERS]
         return words

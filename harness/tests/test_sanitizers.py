@@ -77,9 +77,14 @@ class Sanitizing(Case):
         self.assertNotEqual(command, self.kernel('races').make('vmlinux'))
         command = self.kernel('memory').make('vmlinux')
         self.assertTrue([word for word in command if word.startswith('UBSAN_SANITIZE=$(if')])
-        self.assertEqual([word for word in command if 'KCSAN' in word or 'KASAN' in word],
-                         ['KASAN_SANITIZE_enlighten_pv.o=n'])
+        self.assertFalse([word for word in command if 'KCSAN' in word or 'KASAN' in word])
         self.assertFalse([word for word in self.kernel().make() if 'SAN' in word])
+
+    def test_kasan_is_not_for_xen(self):
+        xen, other = project.Machine('xen'), project.Machine('x86_64-direct')
+        self.assertEqual(sanitizers.able('memory', [xen, other]), [other])
+        self.assertEqual(sanitizers.able('races', [xen, other]), [xen, other])
+        self.fails('choose another MACHINE', sanitizers.able, 'memory', [xen])
 
     def test_what_is_compiled_without_is_a_failure(self):
         kernel = self.kernel('races')
