@@ -13,8 +13,8 @@ from harness.project import CACHE, ROOT, Base, Failure, Machine, cache_lock, mai
 # has stands in machines/kconfig/sanitizers-NAME.config; what is not on without asking,
 # here. Poison shows what a device writes to memory that was freed, which KASAN does not
 # see. With KASAN the objects of a slab wait in a quarantine after that, where nobody
-# looks at their poison. Its shadow takes nearly all of what half of the memory, which the
-# first node is otherwise, has above 4 GiB, so that no process gets a page there.
+# looks at their poison. Its shadow takes nearly all memory of the first of two nodes that
+# lies above 4 GiB, so that no process would get a page there: hence larger nodes.
 KINDS = {
     'memory': 'kasan_multi_shot page_poison=1 iommu.debug_pagealloc=1 numa=fake=4G',
     'races': 'page_poison=1 slab_debug=FZP',
@@ -68,7 +68,6 @@ def asked():
 def fragments(base, kind, arch=None):
     """The fragments of a kind; there are more for what only an architecture or base has."""
     return [path for path in (build.KCONFIG / f'sanitizers-{kind}.config',
-                              build.KCONFIG / f'sanitizers-{arch}.config',
                               build.KCONFIG / f'sanitizers-{kind}-{arch}.config',
                               base.dir / f'sanitizers-{kind}.config') if path.exists()]
 
