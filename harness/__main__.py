@@ -32,14 +32,13 @@ def test():
     pattern = os.environ.get('SUITE')
     kinds = sanitizers.asked()
     chosen = machines()
-    for base in asked('BASE', base_names(), Base):
-        report.Expectation(base, pattern)
+    suites.bases_with(pattern, asked('BASE', base_names(), Base))
     packages.for_arch(*suites.by_arch(chosen))
     if not pattern:
         # What the harness's own tests try out.
         packages.ensure(packages.CHECK, packages.DISTRIBUTIONS)
     with cache_lock():
-        chosen_bases = assemble.chosen_bases()
+        chosen_bases = suites.bases_with(pattern, assemble.chosen_bases())
         suites.prepare(chosen)
         (CACHE / 'log').mkdir(parents=True, exist_ok=True)
         totals = [] if pattern else [test_harness()]

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness import assemble, build, compilers, packages, readme, record, report
 from harness.project import (Base, Failure, cache_lock, default_machines, is_kernel_code, load_toml,
                              machines, main, relative, say)
-from harness.suites import boot_all, by_arch, prepare
+from harness.suites import bases_with, boot_all, by_arch, prepare
 
 # Counters that no other processor disturbs. Without the rest gcc would fold branches
 # that stand in the source, or copy them to other lines, before it counts them.
@@ -414,7 +414,8 @@ def command(*names):
     failed = False
     with cache_lock():
         prepare(chosen)
-        for base in [Base(name) for name in names] or assemble.chosen_bases():
+        for base in bases_with(pattern, [Base(name) for name in names]
+                               or assemble.chosen_bases()):
             found, problems = measure(base, chosen, pattern)
             found.show()
             problems += found.problems()

@@ -17,7 +17,10 @@ def other_machines():
 
 
 def sanitized(kind):
-    return lambda base: suites.result(base, default_machines(), kind)
+    def result(base):
+        sanitizers.control_all(base, kind, default_machines())
+        return suites.result(base, default_machines(), kind)
+    return result
 
 
 # Each returns a sentence, or None if there is nothing to check of the base; those first that

@@ -4,7 +4,7 @@ import subprocess
 from unittest import mock
 
 from harness import __main__ as commands
-from harness import boot, build, fetch, project, shell
+from harness import boot, build, fetch, project, shell, suites
 from harness.tests import Case
 
 
@@ -64,6 +64,15 @@ class Configuration(Case):
         self.assertEqual(environment['KCFLAGS'], '')
         self.assertNotIn('LLVM', environment)
         self.assertNotIn('MAKEFLAGS', environment)
+
+
+class Suites(Case):
+    def test_base_that_lacks_the_suite_is_left_out(self):
+        bases = [project.Base(name) for name in project.base_names()]
+        self.assertEqual([base.name for base in suites.bases_with('uverbs_dmabuf', bases)],
+                         ['7.3'])
+        self.assertEqual(suites.bases_with(None, bases), bases)
+        self.fails('unknown SUITE=uverbs_dmabuf', suites.bases_with, 'uverbs_dmabuf', bases[:1])
 
 
 class Shell(Case):

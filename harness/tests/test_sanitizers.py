@@ -93,6 +93,60 @@ class Sanitizing(Case):
         self.assertIs(kernel.build(), kernel)
         compiled.write_text('gcc -o swiotlb.o swiotlb.c')
         self.fails('kernel/dma/swiotlb.c is compiled without KCSAN', kernel.build)
+        compiled.unlink()
+        self.fails('says how kernel/dma/swiotlb.c is compiled', kernel.build)
+
+    def results_of(self, status):
+        """What make test says of a suite and of that for Xen, which no machine but it has run."""
+        results = [report.Result('one', 'runs', 'passed', ''),
+                   report.Result('one', 'is_lost', status, ''),
+                   report.Result('swiotlb_xen', 'runs', 'skipped', '')]
+        found = types.SimpleNamespace(results=results, problems=[], splats=[], failures=lambda: [],
+                                      suites=lambda: [])
+        self.patch(suites, 'boot_all', lambda boots: iter([found] * len(boots)))
+        self.patch(build.Kernel, 'build', lambda kernel: kernel)
+        self.patch(sanitizers.Kernel, 'build', lambda kernel: kernel)
+        self.patch(report, 'Expectation', lambda *arguments: None)
+        return lambda kind, chosen: suites.test_base(self.base, chosen, None, kind)[0][1]
+
+    def test_case_that_no_machine_with_sanitizers_runs_is_a_failure(self):
+        everything = project.default_machines()
+        failed = self.results_of('skipped')
+        self.assertEqual([failed(kind, everything) for kind in (None, 'memory', 'races')],
+                         [2, 1, 2])
+        self.assertIn('one.is_lost was skipped on every machine', self.output.getvalue())
+        self.assertEqual(failed('memory', everything[:2]), 0)
+        self.assertEqual(self.results_of('passed')('memory', everything), 0)
+
+    def test_one_node_where_the_shadow_takes_what_lies_above_4_gib(self):
+        self.assertIn('numa=fake=1', self.kernel('memory').append)
+        self.assertNotIn('numa', self.kernel('memory', 'arm64').append)
+        self.assertNotIn('numa', self.kernel('races').append)
+
+    def controlled(self, text):
+        self.patch(sanitizers.Control, 'build', lambda kernel: kernel)
+        self.patch(sanitizers.Control, 'pack', lambda kernel, name: 'initramfs')
+        log = self.scratch / 'log'
+        log.write_text(text)
+        booted = []
+        self.patch(boot, 'boot', lambda machine, *arguments: booted.append(machine.name)
+                   or boot.Boot(log))
+        return booted
+
+    def test_control_is_booted_once_for_each_architecture_that_can(self):
+        booted = self.controlled('')
+        self.patch(sanitizers, 'unreported', lambda kind, lines: [])
+        sanitizers.control_all(self.base, 'memory', project.default_machines())
+        self.assertEqual(booted, ['arm64-direct', 'x86_64-direct'])
+        self.fails('choose another MACHINE', sanitizers.control_all, self.base, 'memory',
+                   [project.Machine('xen')])
+
+    def test_control_reads_the_log_as_it_is_read_for_the_tests(self):
+        self.controlled('control: begin race\nBUG: KCSAN: data-race in x\ncontrol: end race\n')
+        self.patch(sanitizers.Control, 'heard', lambda kernel, done: sanitizers.Boot(
+            done, lambda lines: [line for line in lines if 'KCSAN' not in line]))
+        self.fails(('x86_64-direct: race, ', 'done on purpose and not reported'),
+                   sanitizers.control, self.base, 'races', project.Machine('x86_64-direct'))
 
     def test_has_longer_and_is_told_what_to_look_for(self):
         booted = []
