@@ -40,16 +40,21 @@ def files_with(repo, pattern, *arguments):
     return done.stdout.splitlines()
 
 
+def version_in(makefile):
+    found = dict(re.findall(r'^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$', makefile, re.M))
+    return '{VERSION}.{PATCHLEVEL}.{SUBLEVEL}'.format(**found) if len(found) == 3 else None
+
+
 def tree_version(tree):
     """What a kernel tree says it is, for instance 6.18.15."""
     try:
         makefile = (tree / 'Makefile').read_text(errors='replace')
     except OSError:
         makefile = ''
-    found = dict(re.findall(r'^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$', makefile, re.M))
-    if len(found) < 3:
+    version = version_in(makefile)
+    if not version:
         raise Failure(f'{tree} is not a Linux source tree: its Makefile names no version')
-    return '{VERSION}.{PATCHLEVEL}.{SUBLEVEL}'.format(**found)
+    return version
 
 
 def import_tree(target, fill):
@@ -293,7 +298,7 @@ def make_tree(base):
         git(ROOT, 'clone', '--quiet', '--no-checkout', str(repo), str(tree))
         git(tree, 'fetch', '--quiet', str(repo), commit)
         git(tree, 'checkout', '--quiet', '-B', branch(base), commit)
-        git(tree, 'tag', '--force', 'base', git(repo, 'rev-parse', 'base').strip())
+    git(tree, 'tag', '--force', 'base', git(repo, 'rev-parse', 'base').strip())
     git(tree, 'update-ref', 'refs/written', commit)
     origin(tree).write_text(base.digest())
     say(f'{relative(tree)}: {len(base.series())} commits on top of the tag "base"; change, reorder '
@@ -348,6 +353,10 @@ def check_work(base, tree):
     if at != branch(base):
         raise Failure(f'{relative(tree)} is not on its branch {branch(base)}: finish the rebase '
                       f'or check the branch out first')
+    version = version_in(git(tree, 'show', 'base:Makefile'))
+    if version != base.version:
+        raise Failure(f'{relative(tree)} is on top of Linux {version}, and the series on top of '
+                      f'{base.version}: make the tree without KERNEL= to write it back')
     if origin(tree).read_text() != base.digest():
         raise Failure(f'{relative(base.dir)} or one of its new files has changed since '
                       f'{relative(tree)} was made: undo that, or remove the tree and change '

@@ -135,7 +135,7 @@ def count(kernel, machine):
     command = boot.qemu(counting(machine), 'tcg', kernel.image, kernel.pack_tests(), '')
     done = boot.Boot(log, boot.start(command, log, boot.TIMEOUT))
     wrong = [done.wrong] if done.wrong else []
-    wrong += [line.strip() for line in done.lines() if report.SPLATS.search(line)]
+    wrong += [line.strip() for line in done.lines() if report.is_splat(line)]
     if wrong:
         raise Failure(f'{where}: {wrong[0]}; see {relative(log)}')
     say(f'  count {where}: {time.monotonic() - start:.0f} s')

@@ -292,7 +292,7 @@ def needed():
 def command(name, last=None):
     packages.ensure(packages.BUILD, needed())
     with cache_lock():
-        problems = check(Base(name), last and int(last))
+        problems = check(Base(name), history.position(last))
     return show_problems(problems)
 
 

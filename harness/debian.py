@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import assemble, build, fetch, mails, packages, report, suites
+from harness import assemble, build, fetch, mails, mutate, packages, report, suites
 from harness.assemble import files_of, git
 from harness.project import (CACHE, Base, Failure, Machine, cache_lock, main, output_of, relative,
                              run, say)
@@ -117,6 +117,8 @@ def packaged_commit(base, repo):
 
     def make():
         assemble.check_out(repo, tree, git(repo, 'rev-parse', 'base').strip())
+        # New files of patches whose run was interrupted; not what was built before.
+        git(tree, 'clean', '-ffdxq', '--exclude=/build-*', '--exclude=/linux-*.deb')
         with tempfile.TemporaryDirectory() as scratch:
             patches = of_series(repo, base, Path(scratch))
             text = describe(base, source, patches, *drop_in(
@@ -210,7 +212,8 @@ def compare_boots(plain, packaged):
 def boot_package(base, kernel):
     """The tests in the packaged kernel do what they do in the one of make test."""
     machine = Machine(MACHINE)
-    proof = CACHE / 'applies' / f'package-{hashlib.sha256(kernel.stamp().encode()).hexdigest()[:16]}'
+    judged = (kernel.stamp(), mutate.judges(MACHINE), build.program_text(build.INIT))
+    proof = CACHE / 'applies' / f'package-{hashlib.sha256(repr(judged).encode()).hexdigest()[:16]}'
     if not proof.exists():
         plain = build.Kernel(base, machine.arch).build()
         expectation = report.Expectation(base, arch=machine.arch)

@@ -120,6 +120,17 @@ def download(source, target):
     return target
 
 
+def kept(path, source):
+    """A file from an earlier run, if it is still what it should be."""
+    if not path.exists():
+        return None
+    try:
+        return verify(path, source, f'{path}, kept from an earlier run,')
+    except Failure as reason:
+        say(f'  {reason}; fetching it again')
+        return None
+
+
 def tarball(version, sources):
     """The path of a verified archive of this version, and its description."""
     packages.ensure(packages.BUILD)
@@ -127,12 +138,9 @@ def tarball(version, sources):
     store.mkdir(parents=True, exist_ok=True)
     reasons = []
     for source in sources:
-        cached = store / source['file']
-        if cached.exists():
-            try:
-                return verify(cached, source, f'{cached}, kept from an earlier run,'), source
-            except Failure as reason:
-                say(f'  {reason}; fetching it again')
+        cached = kept(store / source['file'], source)
+        if cached:
+            return cached, source
     for source in sources:
         try:
             say(f'  fetch Linux {version}: trying {source["kind"]}')
@@ -146,11 +154,8 @@ def package(source):
     """A Debian package, verified, from the cache or from the archive."""
     target = CACHE / 'sources' / source['file']
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        try:
-            return verify(target, source, f'{target}, kept from an earlier run,')
-        except Failure as reason:
-            say(f'  {reason}; fetching it again')
+    if kept(target, source):
+        return target
     say(f'  fetch {source["package"]}')
     return download(source, target)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import assemble
 from harness.assemble import files_with, git
-from harness.project import CACHE, keep
+from harness.project import CACHE, Failure, keep
 
 # They say how a kernel is built, whatever it is built from.
 BUILD = re.compile(r'(?:^|/)(?:Kconfig[^/]*|Makefile[^/]*|Kbuild[^/]*)$')
@@ -25,6 +25,13 @@ MEMBERS = (r'^[-+](?:struct|enum) (\w+)', r'^[-+].*\(\*(\w+)\)\(',
 
 def digest(*content):
     return hashlib.sha256(repr(content).encode()).hexdigest()[:24]
+
+
+def position(text):
+    """Which commit of a series an argument of a command names; None if there is none."""
+    if text and not text.isdigit():
+        raise Failure(f'{text} is not the number of a commit')
+    return int(text) if text else None
 
 
 def included_as(header):

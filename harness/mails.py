@@ -2,6 +2,7 @@
 """make series: the series as mails, for git am and review, whole and in sets."""
 
 import email.utils
+import hashlib
 import os
 import re
 import shutil
@@ -114,7 +115,8 @@ def write_mbox(path, mails, thread=None):
 
 def verify(repo, base, end, patches, name):
     """A set is what git am makes of its mails, on the plain base and without the other sets."""
-    proof = CACHE / 'applies' / f'set-{end}'
+    digest = hashlib.sha256(end.encode() + b''.join(path.read_bytes() for path in patches))
+    proof = CACHE / 'applies' / f'set-{digest.hexdigest()[:16]}'
     if proof.exists():
         return
     with assemble.scratch_tree(repo, base) as tree:

@@ -6,9 +6,9 @@ import os
 import re
 import sys
 
-from harness import (assemble, build, fetch, history, packages, proof, prove, readme,
-                     report, suites)
-from harness.project import (CACHE, ROOT, Base, Failure, Machine, cache_lock, keep, machines,
+from harness import (assemble, build, fetch, history, mutate, packages, proof, prove,
+                     readme, report, suites)
+from harness.project import (CACHE, Base, Failure, Machine, cache_lock, keep, machines,
                              main, say, show_problems)
 
 # All ways in which a mapping is made; what the others add, make test boots.
@@ -112,11 +112,10 @@ class Walk:
         """The file that is there if an image is known to pass on a machine."""
         programs = commit.part(lambda name: name.startswith('tools/testing/selftests/')) \
             if expectation.programs else []
-        description = (ROOT / 'machines' / f'{machine.name}.toml').read_text()
         cases = sorted((suite, sorted(found)) for suite, found in expectation.suites.items())
         return CACHE / 'bisect' / 'passed' / history.digest(
-            image, machine.name, description, build.program_text(build.INIT), cases,
-            expectation.arguments(), programs, report.EXPECTED_SPLATS.read_text())
+            image, machine.name, mutate.judges(machine.name), build.program_text(build.INIT),
+            cases, expectation.arguments(), programs)
 
     def commit(self, commit, arch, group):
         """What is wrong with the tests of a commit on the machines of an architecture."""
@@ -199,7 +198,7 @@ def check(base, first=None, last=None):
 
 def command(name, first=None, last=None):
     with cache_lock():
-        problems = check(Base(name), first and int(first), last and int(last))
+        problems = check(Base(name), history.position(first), history.position(last))
     return show_problems(problems)
 
 

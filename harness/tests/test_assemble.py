@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+import os
 import shutil
 
 from harness import assemble, check, compilers, project
@@ -133,6 +134,17 @@ class Assemble(KernelCase):
         (self.root / 'tests' / 'driver_kunit.c').write_text('edited in place\n')
         self.fails('has changed since', assemble.refresh, [self.base])
         self.assertEqual((self.root / 'tests' / 'driver_kunit.c').read_text(), 'edited in place\n')
+
+    def test_tree_of_another_kernel_is_not_written_back(self):
+        assemble.make_tree(self.base)
+        os.environ['KERNEL'] = str(self.make_kernel('newer', 6, 18, 100))
+        assemble.make_tree(self.base)
+        tree = assemble.work_tree(self.base)
+        self.assertEqual(len(assemble.git(tree, 'rev-list', 'base..').split()), 2)
+        before = self.snapshot()
+        self.fails('is on top of Linux 6.18.100, and the series on top of 6.18.99',
+                   assemble.refresh, [self.base])
+        self.assertEqual(self.snapshot(), before)
 
     def test_refresh_in_the_middle_of_a_rebase_is_refused(self):
         assemble.make_tree(self.base)

@@ -142,11 +142,12 @@ class Verdict(Case):
         self.assertFalse(cost.verdict([])[1])
 
     def test_price_of_a_fix_is_named(self):
-        fix = row(10, 43, 'unmap')._replace(interface='dma_iova_alloc_link')
+        fix = row(10, 13, 'unmap')._replace(interface='dma_iova_alloc_link')
         sentence, met = cost.verdict([row(10, 10), fix])
         self.assertTrue(met)
-        self.assertIn('now frees the whole range, for up to 33 instructions', sentence)
+        self.assertIn('now frees the whole range, for up to 3 instructions', sentence)
         self.assertFalse(cost.verdict([fix, row(10, 11)])[1])
+        self.assertFalse(cost.verdict([fix._replace(series=14)])[1])
 
 
 def ranges_row(number, machine='demo', **costs):

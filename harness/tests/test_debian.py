@@ -80,12 +80,27 @@ class DropIn(KernelCase):
         self.assertEqual(self.drop_in(stands_in=True)[1], ['debian/first.patch'])
         self.assertNotIn('seventeen', (self.kernel / 'driver.c').read_text())
 
-    def test_commit_has_both(self):
+    def packaged(self):
         archive = self.tarball('debian.tar', self.patches.parent)
         source = {'package': 'linux=1', 'sha256': fetch.sha256(archive)}
         self.patch(debian, 'packaging', lambda base: (archive, source))
-        repo = self.repo()
         (self.cache / 'debian').mkdir()
+        return self.repo()
+
+    def test_run_that_was_interrupted_leaves_nothing_in_the_way(self):
+        repo, drop_in = self.packaged(), debian.drop_in
+
+        def interrupted(tree, *arguments):
+            drop_in(tree, *arguments)
+            raise KeyboardInterrupt
+        self.patch(debian, 'drop_in', interrupted)
+        with self.assertRaises(KeyboardInterrupt):
+            debian.packaged_commit(self.base, repo)
+        self.patch(debian, 'drop_in', drop_in)
+        debian.packaged_commit(self.base, repo)
+
+    def test_commit_has_both(self):
+        repo = self.packaged()
         commit = debian.packaged_commit(self.base, repo)
         self.assertEqual(assemble.git(repo, 'diff', '--name-only', 'base', commit).split(),
                          ['driver.c', 'tests/driver_kunit.c'])
