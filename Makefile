@@ -18,7 +18,7 @@ help:
 	@echo 'make verify    these two, and all else that takes hours'
 	@echo 'make bench     what the series costs: instructions per mapping, next to the stock kernel'
 	@echo
-	@echo 'BASE=$(notdir $(patsubst %/base.toml,%,$(firstword $(wildcard series/*/base.toml))))      one base instead of all of: $(notdir $(patsubst %/base.toml,%,$(wildcard series/*/base.toml)))'
+	@echo 'BASE=$(notdir $(patsubst %/base.toml,%,$(firstword $(wildcard series/*/base.toml))))      one base instead of all of those a command is about: $(notdir $(patsubst %/base.toml,%,$(wildcard series/*/base.toml)))'
 	@echo 'MACHINE=name   one machine instead of those booted by default; wildcards work: $(basename $(notdir $(wildcard machines/*.toml)))'
 	@echo 'SUITE=name     one KUnit suite or selftest, or suite.case; wildcards work'
 	@echo 'PATCH=name     make prove for one patch: its name or its subject; wildcards work'
