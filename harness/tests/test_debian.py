@@ -199,6 +199,22 @@ class Package(Case):
         return types.SimpleNamespace(results=results, failures=lambda: [
             f'demo.{case}' for case, each in status.items() if each == 'failed'])
 
+    def test_package_boots_again_if_another_judges_it(self):
+        self.patch(debian.Packaged, 'stamp', lambda kernel: 'stamp')
+        self.patch(debian.Packaged, 'package', lambda kernel: Path('demo.deb'))
+        self.patch(assemble, 'patched', lambda base: self.scratch)
+        self.patch(debian.build.Kernel, 'build', lambda kernel: kernel)
+        self.patch(debian.report, 'Expectation', lambda *arguments, **options: None)
+        booted = []
+        self.patch(debian.suites, 'boot_all', lambda boots: booted.extend(boots)
+                   or [self.report(a='passed')] * 2)
+        kernel = self.kernel()
+        for number, judge in ((2, 'one'), (2, 'one'), (4, 'another')):
+            self.patch(debian.mutate, 'judges', lambda machine: judge)
+            self.assertIn('1 cases pass and 0 are skipped',
+                          debian.boot_package(kernel.base, kernel))
+            self.assertEqual(len(booted), number)
+
     def test_every_difference_is_a_problem(self):
         plain = self.report(a='passed', b='skipped')
         self.assertEqual(debian.compare_boots(plain, self.report(a='passed', b='skipped')), [])

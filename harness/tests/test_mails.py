@@ -75,6 +75,7 @@ class InSets(SetCase):
         self.assertEqual((target / 'list').read_text(), 'one\ntwo\ndriver\nthree\n')
 
     def test_mails_that_become_something_else_are_found(self):
+        mails.export(self.base)
         write = mails.fill_in
 
         def spoil(letter, *arguments):

@@ -2,7 +2,8 @@
 import os
 import types
 
-from harness import assemble, boot, build, history, packages, passes, project, report, suites
+from harness import (assemble, boot, build, history, mutate, packages, passes, project, report,
+                     suites)
 from harness.tests import DRIVER, Case
 from harness.tests.test_proof import SUITE, SeriesCase, result
 
@@ -60,6 +61,13 @@ class Walking(SeriesCase):
         self.patch(assemble, 'check_out', None)
         self.assertEqual(passes.check(self.base), [])
         self.assertEqual(self.booted + self.built, [])
+
+    def test_another_judge_judges_anew(self):
+        passes.check(self.base)
+        boots = len(self.booted)
+        self.patch(mutate, 'judges', lambda machine: 'stricter')
+        self.assertEqual(passes.check(self.base), [])
+        self.assertEqual(len(self.booted), 2 * boots)
 
     def test_commit_that_changes_nothing_in_the_image(self):
         passes.check(self.base)
