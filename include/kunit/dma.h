@@ -15,13 +15,15 @@
 #define _KUNIT_DMA_H
 
 #include <kunit/test.h>
+#include <linux/bitops.h>
 #include <linux/debugfs.h>
 #include <linux/dcache.h>
 #include <linux/device.h>
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
-#include <linux/log2.h>
+#include <linux/gfp.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/swiotlb.h>
@@ -68,18 +70,49 @@ static inline unsigned long kunit_dma_slots(struct device *dev)
 	return 0;
 }
 
+#ifdef CONFIG_SWIOTLB
+/**
+ * kunit_dma_empty_pool() - Make a SWIOTLB pool in which there are no slots
+ * @test: the test, at whose end it is freed
+ * @force_bounce: whether a device that has this pool has to bounce everything
+ *
+ * Given to one device, as its dma_io_tlb_mem, it forces what a restricted DMA
+ * pool or a hypervisor forces, or takes slots away. Nothing can be bounced, so a
+ * mapping that needs it fails if it is not refused.
+ *
+ * Return: the pool.
+ */
+static inline struct io_tlb_mem *kunit_dma_empty_pool(struct kunit *test,
+						      bool force_bounce)
+{
+	struct io_tlb_mem *mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	mem->force_bounce = force_bounce;
+#ifdef CONFIG_SWIOTLB_DYNAMIC
+	INIT_LIST_HEAD(&mem->pools);
+#endif
+
+	return mem;
+}
+#endif
+
 /**
  * kunit_dma_mmio_above() - Find an address that no memory has
+ * @test: the test, which is skipped if there is none
  * @phys: the physical address of some memory
  *
  * Return: a physical address to map as MMIO, as long as nobody accesses it.
  */
-static inline phys_addr_t kunit_dma_mmio_above(phys_addr_t phys)
+static inline phys_addr_t kunit_dma_mmio_above(struct kunit *test,
+					       phys_addr_t phys)
 {
-	phys_addr_t mmio = roundup_pow_of_two(phys + 1);
+	phys_addr_t mmio = 1ULL << fls64(phys);
 
-	while (pfn_valid(PHYS_PFN(mmio)))
+	while (mmio && pfn_valid(PHYS_PFN(mmio)))
 		mmio <<= 1;
+	if (!mmio)
+		kunit_skip(test, "every physical address may be memory");
 
 	return mmio;
 }

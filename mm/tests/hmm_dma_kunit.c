@@ -749,7 +749,6 @@ static void put_obstacle(struct kunit *test, enum obstacle obstacle,
 	struct hmm_dma_ctx *ctx = test->priv;
 	struct kunit_dma_settings settings = kunit_dma_settings(ctx->dev);
 	u64 mask = DMA_BIT_MASK(32);
-	struct io_tlb_mem *mem;
 
 	switch (obstacle) {
 	case NOT_COHERENT:
@@ -758,14 +757,8 @@ static void put_obstacle(struct kunit *test, enum obstacle obstacle,
 		kunit_dma_skip_unless_coherent(test, ctx->dev, false);
 		break;
 	case BOUNCE_FORCED:
-		/*
-		 * As a restricted DMA pool or a hypervisor does it, but without
-		 * memory: a refusal has no use for it.
-		 */
-		mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
-		KUNIT_ASSERT_NOT_NULL(test, mem);
-		mem->force_bounce = true;
-		ctx->dev->dma_io_tlb_mem = mem;
+		/* A refusal has no use for slots. */
+		ctx->dev->dma_io_tlb_mem = kunit_dma_empty_pool(test, true);
 		break;
 	case DMA_MASK:
 		if (phys <= mask)
@@ -796,7 +789,7 @@ KUNIT_DEFINE_ACTION_WRAPPER(free_page_action, __free_page, struct page *);
 /* Return a page of RAM, from as high up as it comes. */
 static phys_addr_t any_page(struct kunit *test)
 {
-	struct page *page = alloc_page(GFP_HIGHUSER);
+	struct page *page = alloc_page(GFP_HIGHUSER | __GFP_ZERO);
 	int ret;
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
@@ -838,17 +831,14 @@ static void refuses_page_that_device_cannot_share(struct kunit *test)
 
 static void refuses_map_when_bounce_is_forced_for_all(struct kunit *test)
 {
-	struct io_tlb_mem *not_forced;
 	struct device *dev;
 
 	dev = use_device(test, DIRECT);
 	if (!is_swiotlb_force_bounce(dev))
 		kunit_skip(test, "needs swiotlb=force");
-	not_forced = kunit_kzalloc(test, sizeof(*not_forced), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, not_forced);
 
 	expect_alloc(test, -EOPNOTSUPP);
-	dev->dma_io_tlb_mem = not_forced;
+	dev->dma_io_tlb_mem = kunit_dma_empty_pool(test, false);
 	expect_alloc(test, 0);
 }
 

@@ -376,6 +376,10 @@ static void second_resource_adds_to_the_pool(struct kunit *test)
 	struct p2pdma_ctx *ctx = test->priv;
 	void *first, *second;
 
+	/* Their struct pages are in one huge page, which goes with the second. */
+	if (IS_ENABLED(CONFIG_RISCV))
+		kunit_skip(test, "RISC-V unmaps struct pages that are in use");
+
 	add_bar_memory(test);
 	first = pci_alloc_p2pmem(ctx->pdev, SZ_2M);
 	KUNIT_ASSERT_NOT_NULL(test, first);
@@ -706,6 +710,10 @@ static void any_failed_call_can_be_made_again(struct kunit *test)
 			KUNIT_EXPECT_NOT_NULL_MSG(test, memory, "call %u", nth);
 			if (memory)
 				pci_free_p2pmem(ctx->pdev, memory, SZ_2M);
+			KUNIT_EXPECT_NOT_NULL_MSG(test,
+						  pool_attribute(ctx->pdev,
+								 "allocate"),
+						  "call %u", nth);
 		}
 		KUNIT_EXPECT_EQ_MSG(test, undisturbed, release_managed(ctx),
 				    "call %u", nth);

@@ -177,7 +177,7 @@ static void use_page_beyond(struct kunit *test, u64 mask)
 		kunit_skip(test, "the SWIOTLB pool is beyond DMA mask %#llx", mask);
 
 	for (i = 0; i < 64; i++) {
-		page = alloc_pages(GFP_KERNEL, BUFFER_ORDER);
+		page = alloc_pages(GFP_KERNEL | __GFP_ZERO, BUFFER_ORDER);
 		KUNIT_ASSERT_NOT_NULL(test, page);
 		KUNIT_ASSERT_EQ(test, 0,
 				kunit_add_action_or_reset(test,
@@ -443,9 +443,7 @@ static void list_without_attribute_fails_if_no_slot_is_left(struct kunit *test)
 	struct sg_table sgt = { .sgl = &sg, .nents = 1, .orig_nents = 1 };
 	int ret;
 
-	no_slots = kunit_kzalloc(test, sizeof(*no_slots), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, no_slots);
-	no_slots->force_bounce = true;
+	no_slots = kunit_dma_empty_pool(test, true);
 	sg_init_table(&sg, 1);
 	sg_set_page(&sg, ctx->pages, PAGE_SIZE, 0);
 
@@ -549,7 +547,7 @@ static void restore_force_bounce(void *data)
 
 static struct page *alloc_buffer(struct kunit *test)
 {
-	struct page *page = alloc_pages(GFP_KERNEL, BUFFER_ORDER);
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_ZERO, BUFFER_ORDER);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,

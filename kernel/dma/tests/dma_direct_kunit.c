@@ -97,6 +97,8 @@ struct dma_direct_ctx {
 	struct observed seen;
 	struct kunit_calls for_device;	/* cache maintenance */
 	struct kunit_calls for_cpu;
+	struct device *client;		/* of peer-to-peer memory */
+	struct kunit_dma_settings client_settings;
 	struct kmsg_dump_iter log;
 	char line[256];
 };
@@ -172,7 +174,7 @@ KUNIT_DEFINE_ACTION_WRAPPER(free_page_action, __free_page, struct page *);
 
 static struct page *dma_direct_alloc_page(struct kunit *test, gfp_t gfp)
 {
-	struct page *page = alloc_page(gfp);
+	struct page *page = alloc_page(gfp | __GFP_ZERO);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
@@ -550,13 +552,9 @@ static void bounces_when_forced_without_attribute(struct kunit *test)
 static void force_bounce_for_device(struct kunit *test)
 {
 	struct dma_direct_ctx *ctx = test->priv;
-	struct io_tlb_mem *mem;
 
-	/* Without memory: a refusal has no use for it. */
-	mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, mem);
-	mem->force_bounce = true;
-	ctx->dev->dma_io_tlb_mem = mem;
+	/* A refusal has no use for slots. */
+	ctx->dev->dma_io_tlb_mem = kunit_dma_empty_pool(test, true);
 }
 
 static void refuses_when_bounce_is_forced_for_device(struct kunit *test)
@@ -780,7 +778,7 @@ static void use_small_kmalloc_buffer(struct kunit *test)
 	skip_if_bounce_is_forced(test);
 	set_coherent(test, false);
 	ctx->map.size = 8;
-	ctx->map.buf = kunit_kmalloc(test, ctx->map.size, GFP_KERNEL);
+	ctx->map.buf = kunit_kzalloc(test, ctx->map.size, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->map.buf);
 	if (!dma_kmalloc_needs_bounce(ctx->dev, ctx->map.size,
 				      DMA_BIDIRECTIONAL))
@@ -865,7 +863,8 @@ static void use_mmio(struct kunit *test)
 {
 	struct dma_direct_ctx *ctx = test->priv;
 
-	ctx->map.mmio = kunit_dma_mmio_above(page_to_phys(ctx->pages[OBSTACLE]));
+	ctx->map.mmio = kunit_dma_mmio_above(test,
+					      page_to_phys(ctx->pages[OBSTACLE]));
 }
 
 static void maps_mmio_for_noncoherent_device(struct kunit *test)
@@ -965,8 +964,17 @@ static struct pci_dev *get_pci_device(struct kunit *test, unsigned int vendor,
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
 							   pci_dev_put_action,
 							   pdev));
+	if (pdev->dev.driver)
+		kunit_skip(test, "the PCI device has a driver");
 
 	return pdev;
+}
+
+static void restore_client(void *data)
+{
+	struct dma_direct_ctx *ctx = data;
+
+	kunit_dma_apply(ctx->client, &ctx->client_settings);
 }
 
 static void release_p2pmem(void *data)
@@ -981,6 +989,7 @@ static void map_p2pmem(struct kunit *test, struct pci_dev *provider,
 		       struct pci_dev *client)
 {
 	const struct p2p_param *param = test->param_value;
+	struct dma_direct_ctx *ctx = test->priv;
 	struct scatterlist sg;
 	struct sg_table sgt = { .sgl = &sg, .orig_nents = 1 };
 	bool own = provider == client;
@@ -990,6 +999,11 @@ static void map_p2pmem(struct kunit *test, struct pci_dev *provider,
 	skip_if_bounce_is_forced(test);
 	if (device_iommu_mapped(&client->dev))
 		kunit_skip(test, "the PCI device is behind an IOMMU");
+
+	ctx->client = &client->dev;
+	ctx->client_settings = kunit_dma_settings(&client->dev);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_client,
+							   ctx));
 	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(&client->dev, DMA_BIT_MASK(64)));
 
 	KUNIT_ASSERT_NOT_NULL(test, devres_open_group(&provider->dev,

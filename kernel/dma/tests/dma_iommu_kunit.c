@@ -85,7 +85,7 @@ struct dma_iommu_ctx {
 	struct page *pages;		/* for the buffer */
 	struct page *around[NR_ENTRIES - 1];
 	struct mapping map;
-	struct io_tlb_mem no_slots;
+	struct io_tlb_mem *no_slots;
 	struct kunit_dma_settings settings;	/* to go back to */
 	struct pci_dev *peer;
 	struct kunit_dma_settings peer_settings;
@@ -163,7 +163,7 @@ static void set_coherent(struct kunit *test, bool coherent)
 /* Nothing can be bounced any more. */
 static void take_slots_away(struct dma_iommu_ctx *ctx)
 {
-	ctx->dev->dma_io_tlb_mem = &ctx->no_slots;
+	ctx->dev->dma_io_tlb_mem = ctx->no_slots;
 }
 
 static void give_slots_back(struct dma_iommu_ctx *ctx)
@@ -626,7 +626,7 @@ static void use_small_kmalloc_buffer(struct kunit *test)
 	void *buf;
 
 	set_coherent(test, false);
-	buf = kunit_kmalloc(test, 8, GFP_KERNEL);
+	buf = kunit_kzalloc(test, 8, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, buf);
 	if (!dma_kmalloc_needs_bounce(ctx->dev, 8, DMA_BIDIRECTIONAL))
 		kunit_skip(test, "kmalloc() aligns every buffer for DMA here");
@@ -1095,7 +1095,7 @@ static void free_buffer(void *data)
 
 static struct page *alloc_buffer(struct kunit *test)
 {
-	struct page *page = alloc_pages(GFP_KERNEL, BUFFER_ORDER);
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_ZERO, BUFFER_ORDER);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_buffer,
@@ -1127,6 +1127,7 @@ static int dma_iommu_init(struct kunit *test)
 	if (iommu_get_domain_for_dev(ctx->dev)->type != IOMMU_DOMAIN_DMA)
 		kunit_skip(test, "addresses are freed later: boot with iommu.strict=1");
 
+	ctx->no_slots = kunit_dma_empty_pool(test, false);
 	ctx->settings = kunit_dma_settings(ctx->dev);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, restore_device,
 							   ctx));

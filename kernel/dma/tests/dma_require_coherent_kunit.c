@@ -126,14 +126,21 @@ static const struct obstacle_param {
 
 KUNIT_ARRAY_PARAM_DESC(obstacle, obstacle_params, desc);
 
-/* What dma-debug reports: the image of the kernel, and the stack of the caller. */
-static bool is_never_mapped(phys_addr_t phys)
+/*
+ * What dma-debug reports: the image of the kernel, and the stack of the caller.
+ * And the slots of SWIOTLB: unmapping one frees it, whoever has it.
+ */
+static bool is_never_mapped(struct require_coherent_ctx *ctx, phys_addr_t phys)
 {
+	const struct io_tlb_mem *mem = ctx->dev->dma_io_tlb_mem;
 	void *stack = task_stack_page(current);
 	struct page *page;
 	unsigned long i;
 
 	if (phys >= __pa_symbol(_stext) - PAGE_SIZE && phys < __pa_symbol(_end))
+		return true;
+
+	if (mem && phys >= mem->defpool.start && phys < mem->defpool.end)
 		return true;
 
 	for (i = 0; i < THREAD_SIZE; i += PAGE_SIZE) {
@@ -154,7 +161,7 @@ static void add_sample(struct require_coherent_ctx *ctx, unsigned long pfn)
 	if (!pfn_valid(pfn))
 		return;
 	ctx->last_page = max(ctx->last_page, phys);
-	if (is_never_mapped(phys) || ctx->nr_samples == NR_SAMPLES)
+	if (is_never_mapped(ctx, phys) || ctx->nr_samples == NR_SAMPLES)
 		return;
 
 	ctx->samples[ctx->nr_samples++].phys = phys;
@@ -216,7 +223,6 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 {
 	struct require_coherent_ctx *ctx = test->priv;
 	struct bus_dma_region *map;
-	struct io_tlb_mem *mem;
 	phys_addr_t half, hole = 0;
 
 	switch (param->obstacle) {
@@ -231,8 +237,8 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		ctx->dev->bus_dma_limit = param->limit;
 		break;
 	case RAM_LIMIT:
-		if (is_never_mapped(ctx->last_page))
-			kunit_skip(test, "the last page of RAM is the kernel's");
+		if (is_never_mapped(ctx, ctx->last_page))
+			kunit_skip(test, "the last page of RAM cannot be mapped");
 		ctx->dev->bus_dma_limit = last_byte(ctx) - param->limit;
 		break;
 	case NOT_COHERENT:
@@ -240,11 +246,8 @@ static void put_up(struct kunit *test, const struct obstacle_param *param)
 		kunit_dma_skip_unless_coherent(test, ctx->dev, false);
 		break;
 	case FORCED_BOUNCE:
-		/* Without memory: a refusal has no use for it. */
-		mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
-		KUNIT_ASSERT_NOT_NULL(test, mem);
-		mem->force_bounce = true;
-		ctx->dev->dma_io_tlb_mem = mem;
+		/* A refusal has no use for slots. */
+		ctx->dev->dma_io_tlb_mem = kunit_dma_empty_pool(test, true);
 		break;
 	case RANGE_MAP_HOLE:
 	case RANGE_MAP_PART:
@@ -489,7 +492,7 @@ static void ops_of_the_device_map_only_what_is_coherent(struct kunit *test)
 	kunit_dma_set_coherent(ctx->dev, param->coherent);
 	kunit_dma_skip_unless_coherent(test, ctx->dev, param->coherent);
 	if (param->attrs & DMA_ATTR_MMIO)
-		phys = kunit_dma_mmio_above(ctx->last_page);
+		phys = kunit_dma_mmio_above(test, ctx->last_page);
 	dev_set_drvdata(ctx->dev, ctx);
 	ctx->ops = ctx->dev->dma_ops;
 	ctx->ops_error = param->error;
@@ -735,11 +738,11 @@ static int require_coherent_init(struct kunit *test)
 	ctx->samples = kunit_kcalloc(test, NR_SAMPLES, sizeof(*ctx->samples),
 				     GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->samples);
-	walk_system_ram_range(0, ULONG_MAX, ctx, sample_range);
-	KUNIT_ASSERT_GT(test, ctx->nr_samples, 0);
 
 	ctx->dev = kunit_device_register(test, "dma-require-coherent-kunit");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->dev);
+	walk_system_ram_range(0, ULONG_MAX, ctx, sample_range);
+	KUNIT_ASSERT_GT(test, ctx->nr_samples, 0);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, take_down, ctx->dev));
 	kunit_probe_events(test, probes, ARRAY_SIZE(probes), ctx);
 	kunit_dma_set_coherent(ctx->dev, true);

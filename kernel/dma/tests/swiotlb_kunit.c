@@ -98,7 +98,7 @@ static int swiotlb_init_case(struct kunit *test)
 	if (!is_swiotlb_active(ctx->dev))
 		kunit_skip(test, "SWIOTLB has no memory on this machine");
 
-	ctx->page = alloc_page(GFP_KERNEL);
+	ctx->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->page);
 
 	return kunit_add_action_or_reset(test, free_page_action, ctx->page);

@@ -464,7 +464,7 @@ static int umem_dmabuf_init(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64)));
 	ctx->ibdev->dma_device = dev;
 
-	ctx->pages = alloc_pages(GFP_KERNEL, BUFFER_ORDER);
+	ctx->pages = alloc_pages(GFP_KERNEL | __GFP_ZERO, BUFFER_ORDER);
 	KUNIT_ASSERT_NOT_NULL(test, ctx->pages);
 
 	exp_info.ops = &exporter_ops;

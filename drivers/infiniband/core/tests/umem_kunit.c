@@ -551,7 +551,6 @@ static void put_obstacle(struct kunit *test)
 	struct umem_ctx *ctx = test->priv;
 	struct kunit_dma_settings settings = kunit_dma_settings(ctx->dev);
 	u64 mask = DMA_BIT_MASK(32);
-	struct io_tlb_mem *mem;
 
 	switch (param->obstacle) {
 	case NOT_COHERENT:
@@ -560,14 +559,8 @@ static void put_obstacle(struct kunit *test)
 		kunit_dma_skip_unless_coherent(test, ctx->dev, false);
 		break;
 	case BOUNCE_FORCED:
-		/*
-		 * As a restricted DMA pool or a hypervisor does it, but without
-		 * memory: a refusal has no use for it.
-		 */
-		mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
-		KUNIT_ASSERT_NOT_NULL(test, mem);
-		mem->force_bounce = true;
-		ctx->dev->dma_io_tlb_mem = mem;
+		/* A refusal has no use for slots. */
+		ctx->dev->dma_io_tlb_mem = kunit_dma_empty_pool(test, true);
 		break;
 	case DMA_MASK:
 		if (highest_page(ctx) <= mask)
@@ -616,11 +609,8 @@ static void refuses_memory_that_device_cannot_share(struct kunit *test)
 static void stop_forcing_bounce(struct kunit *test)
 {
 	struct umem_ctx *ctx = test->priv;
-	struct io_tlb_mem *mem;
 
-	mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, mem);
-	ctx->dev->dma_io_tlb_mem = mem;
+	ctx->dev->dma_io_tlb_mem = kunit_dma_empty_pool(test, false);
 }
 
 static void skip_unless_bounce_is_forced(struct kunit *test)
