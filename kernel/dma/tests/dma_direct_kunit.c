@@ -864,7 +864,7 @@ static void use_mmio(struct kunit *test)
 	struct dma_direct_ctx *ctx = test->priv;
 
 	ctx->map.mmio = kunit_dma_mmio_above(test,
-					      page_to_phys(ctx->pages[OBSTACLE]));
+					     page_to_phys(ctx->pages[OBSTACLE]));
 }
 
 static void maps_mmio_for_noncoherent_device(struct kunit *test)

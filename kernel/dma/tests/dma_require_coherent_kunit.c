@@ -128,7 +128,7 @@ KUNIT_ARRAY_PARAM_DESC(obstacle, obstacle_params, desc);
 
 /*
  * What dma-debug reports: the image of the kernel, and the stack of the caller.
- * And the slots of SWIOTLB: unmapping one frees it, whoever has it.
+ * And the slots of SWIOTLB's first pool: unmapping one frees it, whoever has it.
  */
 static bool is_never_mapped(struct require_coherent_ctx *ctx, phys_addr_t phys)
 {
