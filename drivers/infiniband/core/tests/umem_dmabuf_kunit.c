@@ -35,6 +35,7 @@ struct umem_dmabuf_ctx {
 	struct ib_umem_dmabuf *umem_dmabuf;
 
 	/* the exporter */
+	bool wants_peer2peer;
 	bool wants_revocable;
 	bool moves_when_attached;
 	bool moves_when_pinned;
@@ -58,6 +59,8 @@ static int exporter_attach(struct dma_buf *dmabuf,
 {
 	struct umem_dmabuf_ctx *ctx = dmabuf->priv;
 
+	if (ctx->wants_peer2peer && !attach->peer2peer)
+		return -EOPNOTSUPP;
 	if (ctx->wants_revocable && !dma_buf_attach_revocable(attach))
 		return -EOPNOTSUPP;
 
@@ -348,8 +351,6 @@ static void move_while_attaching_is_no_revocation(struct kunit *test)
 	expect_nothing_held(test);
 }
 
-/* Failures */
-
 static const struct get_param {
 	const char *desc;
 	struct ib_umem_dmabuf *(*get)(struct umem_dmabuf_ctx *ctx);
@@ -359,6 +360,20 @@ static const struct get_param {
 };
 
 KUNIT_ARRAY_PARAM_DESC(get, get_params, desc);
+
+/* What exports memory of a device asks whether the importer can reach it at all. */
+static void exporter_of_device_memory_lets_importer_in(struct kunit *test)
+{
+	const struct get_param *param = test->param_value;
+	struct umem_dmabuf_ctx *ctx = test->priv;
+
+	ctx->wants_peer2peer = true;
+	ctx->umem_dmabuf = param->get(ctx);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->umem_dmabuf);
+	KUNIT_EXPECT_EQ(test, ctx->mappings, 1);
+}
+
+/* Failures */
 
 static void memory_that_cannot_be_mapped_is_unpinned_once(struct kunit *test)
 {
@@ -496,6 +511,7 @@ static struct kunit_case umem_dmabuf_cases[] = {
 	KUNIT_CASE(release_without_callback_unmaps),
 	KUNIT_CASE(move_to_be_pinned_is_no_revocation),
 	KUNIT_CASE(move_while_attaching_is_no_revocation),
+	KUNIT_CASE_PARAM(exporter_of_device_memory_lets_importer_in, get_gen_params),
 	KUNIT_CASE_PARAM(memory_that_cannot_be_mapped_is_unpinned_once, get_gen_params),
 	KUNIT_CASE_PARAM(memory_that_cannot_be_pinned_is_not_mapped, get_gen_params),
 	KUNIT_CASE_PARAM(memory_that_was_revoked_is_not_mapped, get_gen_params),
